@@ -1,0 +1,119 @@
+# Needs make and Python 3.11 or later. On Debian and Ubuntu it installs what else is missing.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types check lowest wheel clean system-programs
+
+# The first that is new enough. It is run, not looked up: a name on the PATH may be a shim without a Python behind it.
+PYTHON = $(shell for python in python3 python3.11 python3.12 python3.13 python3.14; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$python; break; }; done)
+
+# $(1): an environment. $(2): what pip is to install there. A good run has nothing to say; a bad one says it all.
+pip_install = $(1)/bin/python -m pip --disable-pip-version-check install $(2) >$(1)/pip.log 2>&1 </dev/null || \
+	{ cat $(1)/pip.log >&2; exit 1; }
+
+# The real Go comes as a wheel and is found beside certgen.
+WITH_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
+
+# What tests/ imports, for the environment whose other packages are old.
+LOWEST_TOOLS = pytest pytest-xdist hypothesis jsonschema
+
+# $(1): Debian packages. Update may fail for a source that is not needed, so install decides.
+debian_install = \
+	if ! command -v apt-get >/dev/null; then \
+		echo "Please install what Debian calls:" $(1) >&2; exit 1; \
+	elif [ "$$(id -u)" = 0 ]; then as_root=; \
+	elif command -v sudo >/dev/null; then as_root=sudo; \
+	else echo "Please run as root, there is no sudo here: apt-get install" $(1) >&2; exit 1; fi; \
+	echo "Installing with apt-get:" $(1); \
+	log=$$(mktemp); \
+	{ $$as_root apt-get update; \
+	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $(1); \
+	} >"$$log" 2>&1 </dev/null || { cat "$$log" >&2; rm -f "$$log"; exit 1; }; \
+	rm -f "$$log"
+
+# $(1): a folder. Debian keeps ensurepip, without which venv makes half an environment, in a package of its own.
+make_venv = \
+	python="$(PYTHON)"; \
+	test -n "$$python" || { echo "certgen needs Python 3.11 or later, and there is none on the PATH." >&2; exit 1; }; \
+	$$python -c 'import ensurepip, venv' 2>/dev/null || \
+		{ package=$$($$python -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
+		  $(call debian_install,$$package); }; \
+	$$python -m venv $(1)
+
+# $(1): a command, shown as one would type it.
+show = echo '$$ $(1)' && $(WITH_VENV) && $(1) && echo
+
+help:
+	@echo 'make demo     compile the quickstart spec into output/quickstart, twice'
+	@echo 'make test     all tests, the wheel, and the lowest versions of the dependencies'
+	@echo 'make check    lint, types and test'
+	@echo 'make lint     ruff'
+	@echo 'make types    mypy'
+	@echo 'make wheel    build the wheel and use it from an empty folder'
+	@echo 'make lowest   a few tests with the lowest versions of the dependencies'
+	@echo 'make clean    remove environments, caches and builds; output/ stays'
+
+demo: .venv/.package
+	@$(call show,certgen apply specs/quickstart.yaml)
+	@$(call show,find output/quickstart -type f | sort)
+	@$(call show,certgen apply specs/quickstart.yaml)
+	@$(call show,certgen plan specs/quickstart.yaml)
+
+test: .venv/.dev system-programs
+	@$(WITH_VENV) && pytest -q -n auto --cov
+	@$(MAKE) --no-print-directory wheel
+	@$(MAKE) --no-print-directory lowest
+
+lint: .venv/.dev
+	@$(WITH_VENV) && ruff check && ruff format --check
+
+types: .venv/.dev
+	@$(WITH_VENV) && mypy
+
+check: lint types test
+
+wheel: .venv/.dev
+	@tests/wheel.sh .venv/bin/python
+
+lowest: .venv-lowest/.made system-programs
+	@PATH="$(CURDIR)/.venv-lowest/bin:$$PATH" && pytest -q tests/test_pipeline.py tests/test_issue.py
+
+clean:
+	@rm -rf .venv .venv-lowest .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* build dist
+	@find certgen tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: a file in an environment is newer than all that the environment was made from.
+
+.venv/.made:
+	@$(call make_venv,.venv)
+	@touch $@
+
+.venv/.package: .venv/.made pyproject.toml requirements-dev.lock
+	@echo 'Installing certgen into .venv'
+	@$(call pip_install,.venv,-c requirements-dev.lock -e .)
+	@touch $@
+
+.venv/.dev: .venv/.package
+	@echo 'Installing what the tests need into .venv'
+	@$(call pip_install,.venv,-r requirements-dev.lock)
+	@touch $@
+
+.venv-lowest/.made: pyproject.toml constraints-lowest.txt requirements-dev.lock
+	@echo 'Installing the lowest versions into .venv-lowest'
+	@$(call make_venv,--clear .venv-lowest)
+	@.venv-lowest/bin/python -c 'import tomllib; \
+		project = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
+		floors = [line.replace(">=", "==") for line in project["dependencies"]]; \
+		lowest = [line for line in open("constraints-lowest.txt").read().splitlines() if line[0] != "#"]; \
+		assert floors == lowest, "constraints-lowest.txt does not hold the floors of pyproject.toml"'
+	@tools=$$(for tool in $(LOWEST_TOOLS); do grep "^$$tool==" requirements-dev.lock; done); \
+	$(call pip_install,.venv-lowest,-c constraints-lowest.txt -e . $$tools)
+	@touch $@
+
+# Other people's TLS programs, with which the tests check what certgen makes; git for what it must not commit.
+system-programs:
+	@missing=; \
+	command -v openssl >/dev/null || missing="$$missing openssl"; \
+	command -v certtool >/dev/null || missing="$$missing gnutls-bin"; \
+	command -v git >/dev/null || missing="$$missing git"; \
+	test -z "$$missing" || { $(call debian_install,$$missing); }

@@ -1,0 +1,293 @@
+"""Floor 6: walks a plan and carries it out. It decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from certgen.certificates import is_signed_by, parse_certificate
+from certgen.diagnostics import CertgenError, error
+from certgen.encoders.pem import encode_certificates, encode_private_key
+from certgen.issue import issue, new_serial_number
+from certgen.manifest import Manifest, ManifestEntry, render_manifest
+from certgen.model import Address, AnchorFile, Bundle, Certificate, Entry
+from certgen.plan.authorities import known_certificate
+from certgen.plan.compare import compare_contents
+from certgen.plan.housekeeping import digest, kept_manifest_entry, leftovers, orphans
+from certgen.plan.values import Action, Change, KeySource, Plan, Signing, TreeFile
+from certgen.rfc5280.objects import key_id, public_key_der
+from certgen.store import FileWrite, Tree
+from certgen.tree import (
+    CERTIFICATE_FILE,
+    IGNORE_FILE,
+    KEY_FILE,
+    MANIFEST_FILE,
+    PUBLIC_MODE,
+    SPARE_KEY_FILE,
+    TRUST_FILE,
+    Observed,
+    ignore_file,
+)
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+
+    from certgen.signers.port import KeyRing
+
+BATCH: Final = 256
+"""Changes that are written together, with one sync; an interruption loses at most these."""
+
+Progress = Callable[[int, int], None]
+"""Takes the changes done and the changes in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was done to one tree."""
+
+    plan: Plan
+    written: tuple[str, ...]
+    """Paths of the files that were written, relative to the tree."""
+    removed: tuple[str, ...]
+    mended: tuple[str, ...]
+    """Paths of the files that got their mode."""
+    resumed: bool = False
+    """Whether an interrupted run was completed."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was done."""
+        return not (self.written or self.removed or self.mended)
+
+
+@dataclass(slots=True)
+class _Made:
+    """What one change makes: files to write and to remove, and what the manifest says of it."""
+
+    writes: list[FileWrite] = field(default_factory=list)
+    removes: list[str] = field(default_factory=list)
+
+
+def apply(  # noqa: PLR0913 - the plan with its two arguments, and the three doors to the world
+    plan: Plan,
+    bundle: Bundle,
+    observed: Observed,
+    tree: Tree,
+    keys: KeyRing,
+    supplied_keys: Mapping[str, bytes],
+    progress: Progress = lambda done, total: None,  # noqa: ARG005 - the observer that looks away
+) -> Outcome:
+    """Carry out a plan.
+
+    Args:
+        plan: what to do; neither obstacles nor consents may be left in it.
+        bundle: what the plan was made for.
+        observed: what the plan was made from.
+        tree: where to write, held by a lock.
+        keys: makes and loads private keys.
+        supplied_keys: the contents of the private key files that the spec names, by file.
+        progress: told after each change.
+
+    Raises:
+        CertgenError: the plan cannot be applied, a key cannot be used, or the disk refused.
+    """
+    if plan.obstacles or plan.consents:
+        raise CertgenError((*plan.obstacles, *plan.consents))
+    return _Run(plan, bundle, observed, tree, keys, supplied_keys).carry_out(progress)
+
+
+class _Run:
+    def __init__(  # noqa: PLR0913 - as `apply`
+        self,
+        plan: Plan,
+        bundle: Bundle,
+        observed: Observed,
+        tree: Tree,
+        keys: KeyRing,
+        supplied_keys: Mapping[str, bytes],
+    ) -> None:
+        self._plan = plan
+        self._bundle = bundle
+        self._observed = observed
+        self._tree = tree
+        self._keys = keys
+        self._supplied_keys = supplied_keys
+        self._certificates: dict[Address, Certificate] = {}
+        self._signing_keys: dict[Address, CertificateIssuerPrivateKeyTypes] = {}
+        self._manifest: dict[Address, ManifestEntry] = {}
+        self._seen = self._keys_here()
+        self._written: list[str] = []
+        self._removed: list[str] = []
+
+    def carry_out(self, progress: Progress) -> Outcome:
+        """Do everything in the plan's order, then the manifest, then this machine's notes."""
+        self._take_what_stays()
+        changes = self._plan.changes
+        resumed = bool(self._observed.unfinished)
+        if changes:
+            self._tree.begin([path for change in changes for path in _paths(change)])
+        for start in range(0, len(changes), BATCH):
+            batch = [self._make(change) for change in changes[start : start + BATCH]]
+            self._put([write for made in batch for write in made.writes])
+            self._remove([path for made in batch for path in made.removes])
+            progress(min(start + BATCH, len(changes)), len(changes))
+        if changes:
+            self._put_manifest()
+        for mode in self._plan.modes:
+            self._tree.change_mode(f"{mode.address}/{mode.file}", mode.wanted)
+        if changes or resumed or self._seen != self._observed.seen_keys:
+            self._tree.finish(self._seen)
+        mended = tuple(f"{mode.address}/{mode.file}" for mode in self._plan.modes)
+        return Outcome(self._plan, tuple(self._written), tuple(self._removed), mended, resumed)
+
+    def _take_what_stays(self) -> None:
+        """Know every certificate and every line of the manifest that the plan does not replace."""
+        for address in orphans(self._bundle, self._observed):
+            self._manifest[address] = self._observed.manifest.entries[address]
+        for entry in self._bundle.entries:
+            if entry.supplied is not None:
+                self._certificates[entry.address] = entry.supplied.path[0]
+                continue
+            found = self._observed[entry.address]
+            if (certificate := known_certificate(entry, found, self._observed)) is not None:
+                self._certificates[entry.address] = certificate
+            if (kept := kept_manifest_entry(entry, found)) is not None:
+                self._manifest[entry.address] = ManifestEntry(
+                    kept.key_id, {**leftovers(entry, self._observed), **kept.files}
+                )
+
+    def _make(self, change: Change) -> _Made:
+        made = _Made()
+        match change.address:
+            case TreeFile(name):
+                if name == IGNORE_FILE:
+                    made.writes.append(FileWrite(name, ignore_file(self._bundle.source), PUBLIC_MODE))
+            case address if change.action is Action.REMOVE:
+                made.removes += [f"{address}/{name}" for name in change.removes]
+                self._manifest.pop(address, None)
+            case address:
+                self._make_entry(self._bundle[address], change, made)
+        return made
+
+    def _make_entry(self, entry: Entry, change: Change, made: _Made) -> None:
+        address = entry.address
+        if change.signing is not None:
+            self._sign(entry, change.signing, made)
+        contents = {
+            CERTIFICATE_FILE: lambda: encode_certificates(self._path(entry)),
+            TRUST_FILE: lambda: encode_certificates(self._anchors(entry)),
+        }
+        for name in change.writes:
+            if name in contents:
+                made.writes.append(FileWrite(f"{address}/{name}", contents[name](), PUBLIC_MODE))
+        made.removes += [f"{address}/{name}" for name in change.removes]
+        self._record(entry, change, made)
+
+    def _sign(self, entry: Entry, signing: Signing, made: _Made) -> None:
+        public_key = self._public_key(entry, signing, made)
+        issuer = self._certificates[signing.issuer] if signing.issuer else None
+        der = issue(
+            signing.issuance, public_key, issuer, self._signing_key(signing.issuer or entry.address), new_serial_number()
+        )
+        certificate = parse_certificate(der)
+        self._refuse_wrong(entry, certificate, issuer or certificate)
+        self._certificates[entry.address] = certificate
+
+    def _refuse_wrong(self, entry: Entry, certificate: Certificate, issuer: Certificate) -> None:
+        """Check what was signed, by the rules of the decision, before it gets a name on the disk."""
+        wrong = [str(reason.code) for reason in compare_contents(certificate, entry.template)]
+        if not is_signed_by(certificate, issuer):
+            wrong.append("signature_invalid")
+        if wrong:
+            message = f"the certificate made for {entry.address} is not as asked: {', '.join(wrong)}"
+            raise CertgenError([error("wrong-certificate", message, help="please report this", where=str(entry.address))])
+
+    def _public_key(self, entry: Entry, signing: Signing, made: _Made) -> bytes:
+        """Give the subject's public key; a new private key is among what is written."""
+        order, address = signing.key, entry.address
+        match order.source:
+            case KeySource.PUBLIC_KEY if order.public_key is not None:
+                return order.public_key
+            case KeySource.GENERATE if order.algorithm is not None:
+                key = self._keys.generate(order.algorithm)
+                spare = f"{address}/{SPARE_KEY_FILE}" if order.keep_old_as_spare else None
+                made.writes.append(FileWrite(f"{address}/{KEY_FILE}", encode_private_key(key), order.mode, spare))
+            case _:
+                key = self._load_key(address)
+        if entry.is_ca:
+            self._signing_keys[address] = key
+        public_key = public_key_der(key.public_key())
+        self._seen |= {key_id(public_key)}
+        return public_key
+
+    def _signing_key(self, address: Address) -> CertificateIssuerPrivateKeyTypes:
+        if address not in self._signing_keys:
+            self._signing_keys[address] = self._load_key(address)
+        return self._signing_keys[address]
+
+    def _load_key(self, address: Address) -> CertificateIssuerPrivateKeyTypes:
+        supplied = self._bundle[address].supplied
+        if supplied is not None and supplied.private_key_file is not None:
+            return self._keys.load(self._supplied_keys[supplied.private_key_file], supplied.private_key_file)
+        path = f"{address}/{KEY_FILE}"
+        return self._keys.load(self._tree.read([path])[path].content, path)
+
+    def _path(self, entry: Entry) -> list[bytes]:
+        """Give the certification path that an entry shows: its own certificate, then intermediates, no root."""
+        path = [self._certificates[entry.address].der]
+        for issuer in () if entry.is_ca else self._bundle.issuers_above(entry.address):
+            if issuer.supplied is not None:
+                path += [c.der for c in issuer.supplied.path if not c.is_self_issued]
+            elif not issuer.is_root:
+                path.append(self._certificates[issuer.address].der)
+        return path
+
+    def _anchors(self, entry: Entry) -> list[bytes]:
+        anchors: list[bytes] = []
+        for anchor in entry.trust:
+            if isinstance(anchor, AnchorFile):
+                anchors += [certificate.der for certificate in anchor.certificates]
+                continue
+            supplied = self._bundle[anchor].supplied
+            roots = supplied.roots if supplied else (self._certificates[anchor],)
+            anchors += [certificate.der for certificate in roots]
+        return list(dict.fromkeys(anchors))
+
+    def _record(self, entry: Entry, change: Change, made: _Made) -> None:
+        """Bring the entry's line of the manifest up to date."""
+        before = self._manifest.get(entry.address)
+        files = {name: was for name, was in (before.files.items() if before else ()) if name not in change.removes}
+        for write in made.writes:
+            name = Path(write.path).name
+            files[name] = None if name == KEY_FILE else digest(write.content)
+        if entry.public_key is None:
+            files[KEY_FILE] = None
+        self._manifest[entry.address] = ManifestEntry(self._certificates[entry.address].key_id, files)
+
+    def _put(self, writes: list[FileWrite]) -> None:
+        self._tree.write(writes)
+        self._written += [write.path for write in writes]
+
+    def _remove(self, paths: list[str]) -> None:
+        self._tree.remove(paths)
+        self._removed += paths
+
+    def _put_manifest(self) -> None:
+        content = render_manifest(Manifest(self._bundle.name, self._manifest))
+        if content != self._observed.manifest_content:
+            self._put([FileWrite(MANIFEST_FILE, content, PUBLIC_MODE)])
+
+    def _keys_here(self) -> frozenset[str]:
+        """Give the ids of the keys that are here, and of those that were and are still certified."""
+        entries = self._observed.entries.values()
+        present = {entry.key.key_id for entry in entries if entry.key.key_id is not None}
+        certified = {entry.certificate.key_id for entry in entries if entry.certificate is not None}
+        return frozenset(present | (self._observed.seen_keys & certified))
+
+
+def _paths(change: Change) -> list[str]:
+    if isinstance(change.address, TreeFile):
+        return [change.address.name]
+    return [f"{change.address}/{name}" for name in change.writes]

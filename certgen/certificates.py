@@ -1,0 +1,200 @@
+"""Floor 2: bytes to values: certificates, public keys and private keys as they are read back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID
+
+from certgen.model import Certificate
+from certgen.rfc5280 import objects
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import (
+        CertificateIssuerPrivateKeyTypes,
+        CertificatePublicKeyTypes,
+    )
+
+    from certgen.rfc5280.vocabulary import KeyAlgorithm
+
+EXTENSIONS = {
+    ExtensionOID.BASIC_CONSTRAINTS.dotted_string: "basicConstraints",
+    ExtensionOID.KEY_USAGE.dotted_string: "keyUsage",
+    ExtensionOID.EXTENDED_KEY_USAGE.dotted_string: "extKeyUsage",
+    ExtensionOID.SUBJECT_ALTERNATIVE_NAME.dotted_string: "subjectAltName",
+    ExtensionOID.SUBJECT_KEY_IDENTIFIER.dotted_string: "subjectKeyIdentifier",
+    ExtensionOID.AUTHORITY_KEY_IDENTIFIER.dotted_string: "authorityKeyIdentifier",
+    ExtensionOID.NAME_CONSTRAINTS.dotted_string: "nameConstraints",
+    ExtensionOID.CRL_DISTRIBUTION_POINTS.dotted_string: "cRLDistributionPoints",
+    ExtensionOID.AUTHORITY_INFORMATION_ACCESS.dotted_string: "authorityInfoAccess",
+}
+"""The extensions that language version 1 can express, by their names in RFC 5280."""
+
+_X = TypeVar("_X", bound=x509.ExtensionType)
+
+
+class UnreadableError(ValueError):
+    """Bytes that are not what they should be; the argument is one sentence that quotes none of them."""
+
+
+def parse_certificates(content: bytes) -> tuple[Certificate, ...]:
+    """Read the certificates of a PEM file, in its order.
+
+    Raises:
+        UnreadableError: there is none, or one cannot be read.
+    """
+    try:
+        return tuple(_to_value(certificate) for certificate in x509.load_pem_x509_certificates(content))
+    except (ValueError, x509.DuplicateExtension, UnsupportedAlgorithm):
+        raise UnreadableError("not a PEM certificate that can be read") from None
+
+
+def parse_certificate(der: bytes) -> Certificate:
+    """Read one certificate in DER.
+
+    Raises:
+        UnreadableError: it cannot be read.
+    """
+    try:
+        return _to_value(x509.load_der_x509_certificate(der))
+    except (ValueError, x509.DuplicateExtension, UnsupportedAlgorithm):
+        raise UnreadableError("not a certificate that can be read") from None
+
+
+def parse_private_key(content: bytes) -> CertificateIssuerPrivateKeyTypes:
+    """Read an unencrypted private key in PEM.
+
+    Raises:
+        UnreadableError: it is encrypted, damaged, or of an algorithm that cannot sign certificates.
+    """
+    try:
+        # The consistency check of RSA keys costs 50 ms each, and a key that does not fit its certificate shows anyway.
+        key = serialization.load_pem_private_key(content, password=None, unsafe_skip_rsa_key_validation=True)
+    except TypeError:
+        raise UnreadableError("the private key is encrypted") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise UnreadableError("not a PEM private key that can be read") from None
+    if not hasattr(key, "sign"):
+        raise UnreadableError("a private key that cannot sign")
+    return key  # type: ignore[return-value]  # whatever can sign is an issuer's type, but for DSA, refused by its algorithm
+
+
+def parse_public_key(content: bytes) -> bytes:
+    """Read a public key, or that of a certificate signing request after checking the request's own signature.
+
+    Returns:
+        SubjectPublicKeyInfo in DER.
+
+    Raises:
+        UnreadableError: neither of the two, or the request is not signed by its own key (RFC 2986 4.2).
+    """
+    try:
+        if b"-----BEGIN CERTIFICATE REQUEST" in content or b"-----BEGIN NEW CERTIFICATE REQUEST" in content:
+            request = x509.load_pem_x509_csr(content)
+            if not request.is_signature_valid:
+                raise UnreadableError("the signing request is not signed by its own key")
+            return objects.public_key_der(request.public_key())
+        key = serialization.load_pem_public_key(content)
+    except (ValueError, UnsupportedAlgorithm) as reason:
+        if isinstance(reason, UnreadableError):
+            raise
+        raise UnreadableError("not a PEM public key or signing request") from None
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def public_key_algorithm(public_key: bytes) -> KeyAlgorithm | str:
+    """Name the algorithm of a SubjectPublicKeyInfo in DER."""
+    return objects.algorithm_of(load_public_key(public_key))
+
+
+def load_public_key(public_key: bytes) -> CertificatePublicKeyTypes:
+    """Load a SubjectPublicKeyInfo in DER as the library's object.
+
+    Raises:
+        UnreadableError: it is not one that a certificate can carry.
+    """
+    try:
+        key = serialization.load_der_public_key(public_key)
+    except (ValueError, UnsupportedAlgorithm):
+        raise UnreadableError("not a public key that can be read") from None
+    return key  # type: ignore[return-value]  # the type excludes Diffie-Hellman, which no caller asks for
+
+
+def is_signed_by(certificate: Certificate, issuer: Certificate) -> bool:
+    """Tell whether a certificate names another as its issuer and its signature verifies with that one's key."""
+    try:
+        child = x509.load_der_x509_certificate(certificate.der)
+        parent = x509.load_der_x509_certificate(issuer.der)
+        child.verify_directly_issued_by(parent)
+    except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _to_value(certificate: x509.Certificate) -> Certificate:
+    extensions = certificate.extensions
+    basic = _extension(extensions, x509.BasicConstraints)
+    sans = _extension(extensions, x509.SubjectAlternativeName)
+    usage = _extension(extensions, x509.KeyUsage)
+    purposes = _extension(extensions, x509.ExtendedKeyUsage)
+    constraints = _extension(extensions, x509.NameConstraints)
+    ski = _extension(extensions, x509.SubjectKeyIdentifier)
+    aki = _extension(extensions, x509.AuthorityKeyIdentifier)
+    public_key = certificate.public_key()
+    der_key = objects.public_key_der(public_key)
+    return Certificate(
+        der=certificate.public_bytes(serialization.Encoding.DER),
+        subject=objects.from_name(certificate.subject),
+        subject_der=certificate.subject.public_bytes(),
+        issuer=objects.from_name(certificate.issuer),
+        issuer_der=certificate.issuer.public_bytes(),
+        serial_number=certificate.serial_number,
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+        public_key=der_key,
+        key_id=objects.key_id(der_key),
+        key_algorithm=objects.algorithm_of(public_key),
+        signature_algorithm=_signature_algorithm(certificate),
+        subject_alt_names=tuple(map(objects.from_general_name, sans or ())),
+        key_usage=objects.from_key_usage(usage) if usage else frozenset(),
+        extended_key_usage=objects.from_extended_key_usage(purposes) if purposes else frozenset(),
+        is_ca=bool(basic and basic.ca),
+        path_length=basic.path_length if basic else None,
+        name_constraints=objects.from_name_constraints(constraints) if constraints else None,
+        crl_distribution_points=_distribution_points(extensions),
+        ocsp=_access_urls(extensions, AuthorityInformationAccessOID.OCSP),
+        ca_issuers=_access_urls(extensions, AuthorityInformationAccessOID.CA_ISSUERS),
+        subject_key_identifier=ski.digest if ski else None,
+        authority_key_identifier=aki.key_identifier if aki else None,
+        critical=frozenset(_extension_name(item.oid) for item in extensions if item.critical),
+        present=frozenset(_extension_name(item.oid) for item in extensions),
+    )
+
+
+def _extension_name(oid: x509.ObjectIdentifier) -> str:
+    return EXTENSIONS.get(oid.dotted_string, oid.dotted_string)
+
+
+def _extension(extensions: x509.Extensions, kind: type[_X]) -> _X | None:
+    try:
+        return extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _distribution_points(extensions: x509.Extensions) -> tuple[str, ...]:
+    points = _extension(extensions, x509.CRLDistributionPoints) or ()
+    return tuple(str(name.value) for point in points for name in point.full_name or ())
+
+
+def _access_urls(extensions: x509.Extensions, method: x509.ObjectIdentifier) -> tuple[str, ...]:
+    access = _extension(extensions, x509.AuthorityInformationAccess) or ()
+    return tuple(str(item.access_location.value) for item in access if item.access_method == method)
+
+
+def _signature_algorithm(certificate: x509.Certificate) -> str:
+    name: str = getattr(certificate.signature_algorithm_oid, "_name", "")
+    return name if name and name != "Unknown OID" else certificate.signature_algorithm_oid.dotted_string

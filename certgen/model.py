@@ -1,0 +1,291 @@
+"""Floor 1: the values that everything above speaks in. Frozen, and without a word of any library.
+
+Times are aware `datetime`s in UTC with whole seconds; durations are whole seconds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from fractions import Fraction
+from typing import Final
+
+from certgen.rfc5280.vocabulary import (
+    DistinguishedName,
+    ExtendedKeyUsage,
+    GeneralName,
+    KeyAlgorithm,
+    KeyUsage,
+    NameConstraints,
+)
+
+NAME: Final = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?", re.ASCII)
+"""What the name of a spec or an entry looks like; it has no `..` either."""
+
+ONE_SECOND: Final = timedelta(seconds=1)
+
+
+class Section(StrEnum):
+    """The four sections of a spec that hold entries."""
+
+    CAS = "cas"
+    SERVERS = "servers"
+    CLIENTS = "clients"
+    PEERS = "peers"
+
+
+SECTION_ORDER = {section: rank for rank, section in enumerate(Section)}
+
+
+class Role(StrEnum):
+    """What a certificate is for: the profile by which it is made."""
+
+    ROOT_CA = "root_ca"
+    INTERMEDIATE_CA = "intermediate_ca"
+    SERVER = "server"
+    CLIENT = "client"
+    PEER = "peer"
+
+    @property
+    def is_ca(self) -> bool:
+        """Whether it issues certificates."""
+        return self in {Role.ROOT_CA, Role.INTERMEDIATE_CA}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """The identity of an entry, and its folder in the tree: `servers/api`."""
+
+    section: Section
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.section}/{self.name}"
+
+    @property
+    def sort_key(self) -> tuple[int, str]:
+        """Sections in the order of the language, then names."""
+        return (SECTION_ORDER[self.section], self.name)
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read `section/name`.
+
+        Raises:
+            ValueError: there is no such section, or no name.
+        """
+        section, _, name = text.partition("/")
+        if not NAME.fullmatch(name) or ".." in name:
+            raise ValueError(text)
+        return cls(Section(section), name)
+
+
+class KeyRotation(StrEnum):
+    """Whether a renewal keeps the private key."""
+
+    KEEP = "keep"
+    ON_RENEWAL = "on-renewal"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPolicy:
+    """Which private key an entry has, and how it is kept."""
+
+    algorithm: KeyAlgorithm = KeyAlgorithm.ECDSA_P256
+    rotation: KeyRotation = KeyRotation.KEEP
+    mode: int = 0o600
+    """The file mode of the private key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """How long a certificate lasts: `seconds` from its issue, or up to a fixed `not_after`."""
+
+    seconds: int | None = None
+    not_before: datetime | None = None
+    not_after: datetime | None = None
+
+    @property
+    def fixed_end(self) -> datetime | None:
+        """The last second, where the spec alone decides it."""
+        if self.not_after is None and self.not_before is not None and self.seconds is not None:
+            return self.not_before + timedelta(seconds=self.seconds) - ONE_SECOND
+        return self.not_after
+
+
+def backdating(seconds: int) -> int:
+    """Give the seconds by which a certificate begins before its issue: five minutes, at most a tenth of its validity."""
+    return min(300, seconds // 10)
+
+
+@dataclass(frozen=True, slots=True)
+class RenewBefore:
+    """How long before its end a certificate is due: seconds, or a share of its own lifetime."""
+
+    seconds: int | None = None
+    share: Fraction = Fraction(1, 3)
+    longest_issued: int = 0
+    """For a CA that says nothing: the longest validity in seconds that it issues, so that it need not cut any short."""
+
+    def of(self, lifetime: int) -> int:
+        """Give the window in seconds for a certificate that lasts `lifetime` seconds."""
+        if self.seconds is not None:
+            return self.seconds
+        return max(int(lifetime * self.share), min(self.longest_issued, lifetime * 2 // 3))
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateTemplate:
+    """What a certificate should say (after RFC 4211's CertTemplate): all that language version 1 can express."""
+
+    role: Role
+    subject: DistinguishedName
+    validity: Validity
+    subject_alt_names: tuple[GeneralName, ...] = ()
+    key_usage: frozenset[KeyUsage] = frozenset()
+    extended_key_usage: frozenset[ExtendedKeyUsage] = frozenset()
+    path_length: int | None = None
+    path_length_derived: bool = False
+    """Whether the path length follows from the spec's shape; then a larger one in the field stays."""
+    name_constraints: NameConstraints | None = None
+    crl_distribution_points: tuple[str, ...] = ()
+    ocsp: tuple[str, ...] = ()
+    ca_issuers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate read back: all that a decision or a report needs, and its DER."""
+
+    der: bytes = field(repr=False)
+    subject: DistinguishedName
+    subject_der: bytes = field(repr=False)
+    issuer: DistinguishedName
+    issuer_der: bytes = field(repr=False)
+    serial_number: int
+    not_before: datetime
+    not_after: datetime
+    public_key: bytes = field(repr=False)
+    """SubjectPublicKeyInfo in DER."""
+    key_id: str
+    """SHA-256 of `public_key`, hexadecimal."""
+    key_algorithm: KeyAlgorithm | str
+    signature_algorithm: str
+    subject_alt_names: tuple[GeneralName, ...] = ()
+    key_usage: frozenset[KeyUsage] = frozenset()
+    extended_key_usage: frozenset[str] = frozenset()
+    is_ca: bool = False
+    path_length: int | None = None
+    name_constraints: NameConstraints | None = None
+    crl_distribution_points: tuple[str, ...] = ()
+    ocsp: tuple[str, ...] = ()
+    ca_issuers: tuple[str, ...] = ()
+    subject_key_identifier: bytes | None = None
+    authority_key_identifier: bytes | None = None
+    critical: frozenset[str] = frozenset()
+    """The names of the critical extensions, as `EXTENSIONS` spells them, or dotted identifiers."""
+    present: frozenset[str] = frozenset()
+    """The names of all its extensions, spelled likewise."""
+
+    @property
+    def is_self_issued(self) -> bool:
+        """Whether subject and issuer are one name (RFC 5280 3.2)."""
+        return self.subject_der == self.issuer_der
+
+    @property
+    def lifetime(self) -> int:
+        """Seconds from not_before to not_after, both inclusive (RFC 5280 4.1.2.5)."""
+        return int((self.not_after - self.not_before).total_seconds()) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class SuppliedAuthority:
+    """A CA that the user brings: certgen reads its files and never writes, renews or removes them."""
+
+    path: tuple[Certificate, ...]
+    """Its certificate, then those above it that the file holds, without a self-signed root."""
+    certificate_file: str
+    private_key_file: str | None
+    private_key_id: str | None
+    """The key id of the private key, where there is one."""
+    roots: tuple[Certificate, ...]
+    """The trust anchors above it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuppliedPublicKey:
+    """The public key of an entry whose private key never leaves its host."""
+
+    public_key: bytes = field(repr=False)
+    """SubjectPublicKeyInfo in DER."""
+    key_id: str
+    algorithm: KeyAlgorithm | str
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorFile:
+    """Trust anchors that the user brings in a PEM file."""
+
+    file: str
+    certificates: tuple[Certificate, ...]
+
+
+TrustAnchor = Address | AnchorFile
+"""A root of the spec, or a file of certificates."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One certificate that a spec asks for, with all defaults filled in."""
+
+    address: Address
+    template: CertificateTemplate
+    key: KeyPolicy
+    renew_before: RenewBefore
+    issuer: Address | None = None
+    """None for a root, and for a CA that the user brings."""
+    trust: tuple[TrustAnchor, ...] = ()
+    """What an end entity trusts for its peers."""
+    public_key: SuppliedPublicKey | None = None
+    supplied: SuppliedAuthority | None = None
+    deploy_dir: str = ""
+
+    @property
+    def is_ca(self) -> bool:
+        """Whether it issues certificates."""
+        return self.template.role.is_ca
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it is a root that certgen makes."""
+        return self.template.role is Role.ROOT_CA and self.supplied is None
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Everything that one spec describes, issuers before what they issue."""
+
+    name: str
+    source: str
+    """The spec's file name, without folders: what rendered files say they come from."""
+    entries: tuple[Entry, ...]
+    index: Mapping[Address, Entry] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "index", {entry.address: entry for entry in self.entries})
+
+    def __getitem__(self, address: Address) -> Entry:
+        return self.index[address]
+
+    def issuers_above(self, address: Address) -> tuple[Entry, ...]:
+        """Give the CAs above an entry, the nearest first."""
+        above: list[Entry] = []
+        issuer = self.index[address].issuer
+        while issuer is not None:
+            above.append(self.index[issuer])
+            issuer = self.index[issuer].issuer
+        return tuple(above)

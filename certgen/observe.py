@@ -1,0 +1,157 @@
+"""Floor 4: bytes from the tree to Observed. Private keys are turned into key ids here and go no further."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+
+from certgen.certificates import UnreadableError, is_signed_by, parse_certificates, parse_private_key
+from certgen.manifest import DamagedManifestError, Manifest, parse_manifest
+from certgen.model import Address, Bundle, Certificate
+from certgen.rfc5280.objects import algorithm_of, key_id, public_key_der
+from certgen.tree import (
+    ABSENT,
+    CERTIFICATE_FILE,
+    IGNORE_FILE,
+    KEY_FILE,
+    MANIFEST_FILE,
+    TRUST_FILE,
+    FileKind,
+    FileState,
+    KeyState,
+    ManifestState,
+    Observed,
+    ObservedEntry,
+    ObservedKey,
+    file_names,
+)
+
+
+def read_manifest(state: FileState) -> tuple[Manifest, ManifestState]:
+    """Read the manifest; an empty one where there is none, or none that can be read."""
+    if state.kind is FileKind.ABSENT:
+        return Manifest(), ManifestState.ABSENT
+    try:
+        return parse_manifest(state.content), ManifestState.READ
+    except DamagedManifestError:
+        return Manifest(), ManifestState.DAMAGED
+
+
+def paths_to_read(bundle: Bundle, manifest: Manifest) -> Iterator[str]:
+    """Give the paths that a decision looks at: those that the spec asks for, and those that the manifest lists."""
+    names: dict[Address, dict[str, None]] = defaultdict(dict)
+    for entry in bundle.entries:
+        if entry.supplied is None:
+            names[entry.address].update(dict.fromkeys(file_names(entry)))
+    for address, listed in manifest.entries.items():
+        names[address].update(dict.fromkeys(listed.files))
+    for address, files in names.items():
+        for name in files:
+            yield f"{address}/{name}"
+
+
+def observe(
+    bundle: Bundle, files: Mapping[str, FileState], seen_keys: Iterable[str] = (), unfinished: Iterable[str] = ()
+) -> Observed:
+    """Make sense of what was read.
+
+    Args:
+        bundle: what the spec describes.
+        files: what was found at the tree's own files and at each of `paths_to_read`.
+        seen_keys: ids of the private keys that this machine has held.
+        unfinished: paths that an interrupted run had begun to write.
+    """
+    manifest_file = files.get(MANIFEST_FILE, ABSENT)
+    manifest, manifest_state = read_manifest(manifest_file)
+    by_address: dict[Address, dict[str, FileState]] = defaultdict(dict)
+    for path in paths_to_read(bundle, manifest):
+        section, name, file = path.split("/", 2)
+        by_address[Address.parse(f"{section}/{name}")][file] = files.get(path, ABSENT)
+    entries = {address: _observe_entry(found) for address, found in by_address.items()}
+    authorities = _authorities(bundle, entries.values())
+    return Observed(
+        manifest=manifest,
+        manifest_state=manifest_state,
+        manifest_content=manifest_file.content,
+        ignore_file=files.get(IGNORE_FILE, ABSENT),
+        entries=_with_signers(entries, authorities),
+        seen_keys=frozenset(seen_keys),
+        unfinished=frozenset(unfinished),
+        authorities=authorities,
+    )
+
+
+def _observe_entry(files: Mapping[str, FileState]) -> ObservedEntry:
+    certificates, problem = _certificates(files.get(CERTIFICATE_FILE, ABSENT))
+    anchors, _ = _certificates(files.get(TRUST_FILE, ABSENT))
+    key_file = files.get(KEY_FILE, ABSENT)
+    public = {name: state for name, state in files.items() if name != KEY_FILE}
+    return ObservedEntry(
+        certificate=certificates[0] if certificates else None,
+        certificate_problem=problem,
+        path=tuple(certificates[1:]),
+        key=_observe_key(key_file),
+        anchors=anchors or None,
+        files={**public, KEY_FILE: FileState(key_file.kind, key_file.mode, reason=key_file.reason)},
+    )
+
+
+def _certificates(state: FileState) -> tuple[tuple[Certificate, ...], str | None]:
+    match state.kind:
+        case FileKind.ABSENT:
+            return (), None
+        case FileKind.FILE:
+            try:
+                return parse_certificates(state.content), None
+            except UnreadableError as reason:
+                return (), str(reason)
+        case _:
+            return (), state.reason or state.kind.value
+
+
+def _observe_key(state: FileState) -> ObservedKey:
+    match state.kind:
+        case FileKind.ABSENT:
+            return ObservedKey()
+        case FileKind.FILE:
+            try:
+                public_key = parse_private_key(state.content).public_key()
+            except UnreadableError as reason:
+                return ObservedKey(KeyState.UNREADABLE, mode=state.mode, reason=str(reason))
+            identity = key_id(public_key_der(public_key))
+            return ObservedKey(KeyState.PRESENT, identity, algorithm_of(public_key), state.mode)
+        case _:
+            return ObservedKey(KeyState.UNREADABLE, mode=state.mode, reason=state.reason or state.kind.value)
+
+
+def _authorities(bundle: Bundle, entries: Iterable[ObservedEntry]) -> tuple[Certificate, ...]:
+    """Give every CA certificate of the tree and of the spec's own files once, the latest to end first."""
+    found: dict[bytes, Certificate] = {}
+    for entry in bundle.entries:
+        if entry.supplied is not None:
+            found.update({c.der: c for c in (*entry.supplied.path, *entry.supplied.roots)})
+    for entry in entries:
+        certificates = (*((entry.certificate,) if entry.certificate else ()), *entry.path, *(entry.anchors or ()))
+        found.update({certificate.der: certificate for certificate in certificates if certificate.is_ca})
+    return tuple(sorted(found.values(), key=lambda certificate: (certificate.not_after, certificate.der), reverse=True))
+
+
+def _with_signers(
+    entries: Mapping[Address, ObservedEntry], authorities: tuple[Certificate, ...]
+) -> dict[Address, ObservedEntry]:
+    """Find out for each certificate whose key verifies its signature."""
+    by_name: dict[bytes, dict[str, Certificate]] = defaultdict(dict)
+    for authority in authorities:
+        by_name[authority.subject_der].setdefault(authority.key_id, authority)
+    return {address: _with_signer(entry, by_name) for address, entry in entries.items()}
+
+
+def _with_signer(entry: ObservedEntry, by_name: Mapping[bytes, Mapping[str, Certificate]]) -> ObservedEntry:
+    certificate = entry.certificate
+    if certificate is None:
+        return entry
+    candidates = by_name.get(certificate.issuer_der, {})
+    signer = next((key for key, authority in candidates.items() if is_signed_by(certificate, authority)), None)
+    return ObservedEntry(
+        entry.certificate, entry.certificate_problem, entry.path, signer, entry.key, entry.anchors, entry.files
+    )

@@ -1,0 +1,127 @@
+"""The files that are made from certificates: the path that an end entity shows, and the anchors that it trusts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from certgen.encoders.pem import encode_certificates
+from certgen.model import Address, AnchorFile, Bundle, Certificate, Entry, Section
+from certgen.plan.authorities import Projection
+from certgen.plan.values import Reason, ReasonCode, Widening
+from certgen.tree import CERTIFICATE_FILE, TRUST_FILE, FileKind, ObservedEntry
+
+Projections = Mapping[Address, Projection]
+_MET = {Section.SERVERS: "clients of", Section.CLIENTS: "servers of", Section.PEERS: "peers of"}
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What has to be written although the certificate stays."""
+
+    reasons: tuple[Reason, ...]
+    files: tuple[str, ...]
+    widenings: tuple[Widening, ...]
+
+
+def judge_derived(
+    entry: Entry, certificate: Certificate, found: ObservedEntry, bundle: Bundle, projections: Projections
+) -> Derived:
+    """Compare an entry's derived files with what they will have to hold."""
+    reasons = [*_path_reasons(entry, certificate, found, bundle, projections)]
+    files = [CERTIFICATE_FILE] if reasons else []
+    widenings: tuple[Widening, ...] = ()
+    if not entry.is_ca:
+        trust_reasons = _trust_reasons(entry, found, projections)
+        reasons += trust_reasons
+        files += [TRUST_FILE] if trust_reasons else []
+        if found.anchors is not None:
+            widenings = judge_trust_widening(entry, found.anchors, bundle, projections)
+    return Derived(tuple(reasons), tuple(files), widenings)
+
+
+def path_above(address: Address, bundle: Bundle, projections: Projections) -> list[Certificate | None]:
+    """Give the intermediates above an end entity, nearest first; None for one that is signed in this run."""
+    path: list[Certificate | None] = []
+    for issuer in bundle.issuers_above(address):
+        projection = projections[issuer.address]
+        if issuer.supplied is not None:
+            path += projection.path
+        elif not issuer.is_root:
+            path.append(projection.certificate)
+    return path
+
+
+def anchors_of(entry: Entry, projections: Projections) -> list[Certificate | None]:
+    """Give an end entity's trust anchors in their order; None for one that is signed in this run."""
+    anchors: list[Certificate | None] = []
+    for anchor in entry.trust:
+        if isinstance(anchor, AnchorFile):
+            anchors += anchor.certificates
+        else:
+            projection = projections[anchor]
+            anchors += projection.roots or [projection.certificate]
+    return list(dict.fromkeys(anchors))
+
+
+def judge_trust_widening(
+    entry: Entry, before: Iterable[Certificate], bundle: Bundle, projections: Projections
+) -> tuple[Widening, ...]:
+    """Find the roots that an entry comes to trust: those of which neither key nor name was among its anchors."""
+    known = {certificate.key_id for certificate in before} | {str(certificate.subject) for certificate in before}
+    found: list[Widening] = []
+    for anchor in entry.trust:
+        if isinstance(anchor, AnchorFile):
+            names = [(certificate.key_id, str(certificate.subject), anchor.file) for certificate in anchor.certificates]
+        else:
+            projection = projections[anchor]
+            names = [(root.key_id, str(root.subject), anchor.name) for root in projection.roots]
+            names = names or [(projection.key_id or "", str(projection.subject), anchor.name)]
+        found += [
+            Widening(entry.address, _MET[entry.address.section], name)
+            for key_id, subject, name in names
+            if not {key_id, subject} & known
+        ]
+    return tuple(dict.fromkeys(found))
+
+
+def _path_reasons(
+    entry: Entry, certificate: Certificate, found: ObservedEntry, bundle: Bundle, projections: Projections
+) -> list[Reason]:
+    file = found.file(CERTIFICATE_FILE)
+    if found.certificate is None:
+        return [Reason(ReasonCode.MISSING, wanted="restored from the tree", what=CERTIFICATE_FILE)]
+    above = [] if entry.is_ca else path_above(entry.address, bundle, projections)
+    renewed = [issuer for issuer in above if issuer is None]
+    if renewed:
+        return [Reason(ReasonCode.PATH_CHANGED, wanted="an issuer above is signed anew", what=CERTIFICATE_FILE)]
+    wanted = [certificate, *(issuer for issuer in above if issuer is not None)]
+    return _compare_file(file.content, [certificate, *found.path], wanted, ReasonCode.PATH_CHANGED, CERTIFICATE_FILE)
+
+
+def _trust_reasons(entry: Entry, found: ObservedEntry, projections: Projections) -> list[Reason]:
+    file = found.file(TRUST_FILE)
+    if file.kind is FileKind.ABSENT:
+        return [Reason(ReasonCode.MISSING, what=TRUST_FILE)]
+    if found.anchors is None:
+        return [Reason(ReasonCode.UNREADABLE, what=TRUST_FILE)]
+    anchors = anchors_of(entry, projections)
+    wanted = [anchor for anchor in anchors if anchor is not None]
+    if len(wanted) < len(anchors):
+        return [Reason(ReasonCode.TRUST_CHANGED, wanted="a root is signed anew", what=TRUST_FILE)]
+    return _compare_file(file.content, list(found.anchors), wanted, ReasonCode.TRUST_CHANGED, TRUST_FILE)
+
+
+def _compare_file(
+    content: bytes, was: list[Certificate], wanted: list[Certificate], code: ReasonCode, name: str
+) -> list[Reason]:
+    """Compare a file's certificates, and then its bytes: a comment in it is drift, another certificate a change."""
+    if {c.der for c in was} != {c.der for c in wanted}:
+        return [Reason(code, _names(was), _names(wanted), name)]
+    if content != encode_certificates(certificate.der for certificate in wanted):
+        return [Reason(ReasonCode.FILE_DRIFTED, "edited", what=name)]
+    return []
+
+
+def _names(certificates: list[Certificate]) -> str:
+    return " + ".join(f"{c.subject.common_name or c.subject} ({c.not_after:%Y-%m-%d})" for c in certificates) or "none"

@@ -1,0 +1,194 @@
+"""What belongs to the tree and not to one entry's certificate: ownership, orphans, modes, ignore file, manifest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from certgen.diagnostics import Diagnostic, Severity, error
+from certgen.manifest import Manifest, ManifestEntry, render_manifest
+from certgen.model import Address, Bundle, Entry
+from certgen.plan.values import Action, Change, ModeChange, Reason, ReasonCode, TreeFile
+from certgen.tree import (
+    IGNORE_FILE,
+    KEY_FILE,
+    MANIFEST_FILE,
+    FileKind,
+    FileState,
+    KeyState,
+    ManifestState,
+    Observed,
+    ObservedEntry,
+    file_names,
+    ignore_file,
+)
+
+
+def digest(content: bytes) -> str:
+    """Give the SHA-256 of a file's content, hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def foreign_files(entry: Entry, change: Change, observed: Observed) -> list[Diagnostic]:
+    """Refuse to write where something stands that is not certgen's, or to sign with a key that is not."""
+    found = observed[entry.address]
+    names = dict.fromkeys((*change.writes, *(file_names(entry) if change.signing else ())))
+    return [
+        _foreign(f"{entry.address}/{name}", found.file(name))
+        for name in names
+        if found.file(name).kind is not FileKind.ABSENT and not _is_ours(entry.address, name, found.file(name), observed)
+    ]
+
+
+def removals(entry: Entry, observed: Observed, *, prune: bool) -> tuple[tuple[str, ...], list[Diagnostic]]:
+    """Give the files of a live entry that nothing asks for any more and that may go, and warn of the others."""
+    recorded = observed.manifest.entries.get(entry.address)
+    wanted, found = set(file_names(entry)), observed[entry.address]
+    names: list[str] = []
+    warnings: list[Diagnostic] = []
+    for name, listed in sorted(recorded.files.items() if recorded else ()):
+        state = found.file(name)
+        if name in wanted or state.kind is FileKind.ABSENT:
+            continue
+        if state.kind is FileKind.FILE and (prune or (listed is not None and digest(state.content) == listed)):
+            names.append(name)
+            continue
+        what = "a private key" if listed is None else "modified since it was written"
+        message = f"{entry.address}/{name} is no longer asked for; it is {what} and stays"
+        warnings.append(_warning("left-alone", message, "remove it, or use `--prune`", f"{entry.address}/{name}"))
+    return tuple(names), warnings
+
+
+def removed_orphans(bundle: Bundle, observed: Observed, *, prune: bool) -> tuple[tuple[Change, ...], list[Diagnostic]]:
+    """Find the entries that the spec no longer has: a warning each, or with `prune` a removal."""
+    changes: list[Change] = []
+    warnings: list[Diagnostic] = []
+    for address in orphans(bundle, observed):
+        if prune:
+            found, listed = observed[address], observed.manifest.entries[address].files
+            names = tuple(sorted(name for name in listed if found.file(name).kind is FileKind.FILE))
+            reasons = (Reason(ReasonCode.ORPHANED, what="not in the spec"),)
+            changes.append(Change(address, Action.REMOVE, reasons, removes=names))
+        else:
+            message = f"{address} is not in the spec and stays on disk"
+            warnings.append(_warning("orphan", message, "remove it with `--prune`", str(address)))
+    return tuple(changes), warnings
+
+
+def orphans(bundle: Bundle, observed: Observed) -> list[Address]:
+    """Give the addresses that the manifest lists and the spec does not have."""
+    made = {entry.address for entry in bundle.entries if entry.supplied is None}
+    return sorted(set(observed.manifest.entries) - made, key=lambda address: address.sort_key)
+
+
+def mode_changes(bundle: Bundle, observed: Observed, changes: Iterable[Change]) -> tuple[ModeChange, ...]:
+    """Find the private keys that stay and whose mode is not as asked."""
+    written = {change.address for change in changes if KEY_FILE in (*change.writes, *change.removes)}
+    found = []
+    for entry in bundle.entries:
+        key = observed[entry.address].key
+        is_ours = entry.supplied is None and entry.public_key is None and entry.address not in written
+        if is_ours and key.state is not KeyState.ABSENT and key.mode != entry.key.mode:
+            found.append(ModeChange(entry.address, KEY_FILE, key.mode, entry.key.mode))
+    return tuple(found)
+
+
+def tree_files(
+    bundle: Bundle, observed: Observed, *, is_changed: bool
+) -> tuple[tuple[Change, ...], tuple[Change, ...], list[Diagnostic]]:
+    """Judge the tree's own files.
+
+    Args:
+        bundle: what the spec describes.
+        observed: what was found.
+        is_changed: whether any entry changes, which writes the manifest anyway.
+
+    Returns:
+        Changes before all others (the ignore file), changes after them (the manifest), and what is in the way.
+    """
+    state = observed.ignore_file
+    obstacles = []
+    before: tuple[Change, ...] = ()
+    if state.kind is FileKind.ABSENT:
+        before = (_tree_change(IGNORE_FILE, Reason(ReasonCode.MISSING)),)
+    elif state.kind is not FileKind.FILE or not observed.is_marked:
+        obstacles.append(_foreign(IGNORE_FILE, state))
+    elif state.content != ignore_file(bundle.source):
+        before = (_tree_change(IGNORE_FILE, Reason(ReasonCode.FILE_DRIFTED, "edited")),)
+    after: tuple[Change, ...] = ()
+    if not is_changed:
+        after = _manifest_change(bundle, observed)
+    return before, after, obstacles
+
+
+def kept_manifest_entry(entry: Entry, found: ObservedEntry) -> ManifestEntry | None:
+    """Give what the manifest should say of an entry that stays as it is."""
+    if found.certificate is None:
+        return None
+    files = {name: None if name == KEY_FILE else digest(found.file(name).content) for name in file_names(entry)}
+    return ManifestEntry(found.certificate.key_id, files)
+
+
+def _manifest_change(bundle: Bundle, observed: Observed) -> tuple[Change, ...]:
+    listed = {address: observed.manifest.entries[address] for address in orphans(bundle, observed)}
+    for entry in bundle.entries:
+        kept = kept_manifest_entry(entry, observed[entry.address]) if entry.supplied is None else None
+        if kept is not None:
+            listed[entry.address] = _with_leftovers(kept, entry, observed)
+    if observed.manifest_content == render_manifest(Manifest(bundle.name, listed)):
+        return ()
+    match observed.manifest_state:
+        case ManifestState.ABSENT:
+            reason = Reason(ReasonCode.MISSING)
+        case ManifestState.DAMAGED:
+            reason = Reason(ReasonCode.UNREADABLE, "damaged")
+        case ManifestState.READ:
+            reason = Reason(ReasonCode.FILE_DRIFTED, "not what the tree holds")
+    return (_tree_change(MANIFEST_FILE, reason),)
+
+
+def _with_leftovers(kept: ManifestEntry, entry: Entry, observed: Observed) -> ManifestEntry:
+    """Keep listing the files that nothing asks for and that are still there, so that they stay certgen's."""
+    return ManifestEntry(kept.key_id, {**leftovers(entry, observed), **kept.files})
+
+
+def leftovers(entry: Entry, observed: Observed) -> dict[str, str | None]:
+    """Give the files of a live entry that the manifest lists, nothing asks for, and that are still there."""
+    recorded = observed.manifest.entries.get(entry.address)
+    wanted, found = set(file_names(entry)), observed[entry.address]
+    listed = recorded.files.items() if recorded else ()
+    return {name: was for name, was in listed if name not in wanted and found.file(name).kind is not FileKind.ABSENT}
+
+
+def _tree_change(name: str, reason: Reason) -> Change:
+    return Change(TreeFile(name), Action.WRITE, (reason,), writes=(name,))
+
+
+def _is_ours(address: Address, name: str, state: FileState, observed: Observed) -> bool:
+    """Whether a file may be written over: listed, begun by an interrupted run, or in a tree that lost its manifest."""
+    if state.kind is FileKind.OTHER:
+        return False
+    if observed.manifest.owns(address, name) or f"{address}/{name}" in observed.unfinished:
+        return True
+    return observed.manifest_state is not ManifestState.READ and observed.is_marked
+
+
+def _foreign(path: str, state: FileState) -> Diagnostic:
+    what = state.kind.value if state.kind is FileKind.OTHER else "a file that certgen did not write"
+    message = f"{path} is {what}, and it is in the way"
+    return error("foreign-file", message, help="move it away", where=path)
+
+
+def _warning(code: str, message: str, help_: str, where: str) -> Diagnostic:
+    return Diagnostic(Severity.WARNING, code, message, help=help_, where=where)
+
+
+def tree_warnings(observed: Observed) -> list[Diagnostic]:
+    """Warn of a manifest that is lost or damaged where there is a tree to rebuild it from."""
+    if observed.manifest_state is ManifestState.DAMAGED:
+        message = "manifest.json is damaged (conflict marks of a merge?); it is rebuilt from the tree"
+        return [_warning("manifest-rebuilt", message, "orphans cannot be told until then", MANIFEST_FILE)]
+    if observed.manifest_state is ManifestState.ABSENT and observed.is_marked:
+        message = "manifest.json is lost; it is rebuilt from the tree"
+        return [_warning("manifest-rebuilt", message, "orphans cannot be told until then", MANIFEST_FILE)]
+    return []

@@ -1,0 +1,1 @@
+"""Wing: where private keys live. One file a place; `port` says what each must do."""

@@ -1,0 +1,336 @@
+"""Floor 4: Spec to Bundle: issuers found, defaults filled in, entries in the order in which they are issued."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Final
+
+from certgen.diagnostics import Diagnostic, Route, Severity
+from certgen.model import (
+    Address,
+    AnchorFile,
+    Bundle,
+    CertificateTemplate,
+    Entry,
+    KeyPolicy,
+    KeyRotation,
+    RenewBefore,
+    Role,
+    Section,
+    SuppliedAuthority,
+    TrustAnchor,
+    Validity,
+)
+from certgen.rfc5280.vocabulary import (
+    DistinguishedName,
+    ExtendedKeyUsage,
+    KeyAlgorithm,
+    KeyUsage,
+    NameAttribute,
+    NameConstraints,
+)
+from certgen.spec.references import ReferencedFiles, is_file
+from certgen.spec.schema import CertificateAuthority, Defaults, EndEntity, Spec, Subject
+from certgen.spec.supplied import supplied_authority
+
+DAY: Final = 86400
+DEFAULT_VALIDITY: Final = {
+    Role.ROOT_CA: 3650 * DAY,
+    Role.INTERMEDIATE_CA: 1825 * DAY,
+    Role.SERVER: 365 * DAY,
+    Role.CLIENT: 365 * DAY,
+    Role.PEER: 365 * DAY,
+}
+"""Seconds."""
+
+_ROLES: Final = {Section.SERVERS: Role.SERVER, Section.CLIENTS: Role.CLIENT, Section.PEERS: Role.PEER}
+_PURPOSES: Final = {
+    Role.ROOT_CA: frozenset[ExtendedKeyUsage](),
+    Role.INTERMEDIATE_CA: frozenset[ExtendedKeyUsage](),
+    Role.SERVER: frozenset({ExtendedKeyUsage.SERVER_AUTH}),
+    Role.CLIENT: frozenset({ExtendedKeyUsage.CLIENT_AUTH}),
+    Role.PEER: frozenset({ExtendedKeyUsage.SERVER_AUTH, ExtendedKeyUsage.CLIENT_AUTH}),
+}
+_PEERS_OF: Final = {
+    Section.SERVERS: (Section.CLIENTS, Section.PEERS),
+    Section.CLIENTS: (Section.SERVERS, Section.PEERS),
+    Section.PEERS: (Section.SERVERS, Section.CLIENTS, Section.PEERS),
+}
+"""Whom an entry of each section meets, and so whose roots it trusts."""
+
+
+def resolve(spec: Spec, name: str, source: str, files: ReferencedFiles) -> tuple[Bundle, tuple[Diagnostic, ...]]:
+    """Fill in everything that a spec leaves out.
+
+    Args:
+        spec: a spec that its models accept.
+        name: the tree's name below the output folder.
+        source: the spec's file name, without folders.
+        files: the files that the spec names, read.
+
+    Returns:
+        The bundle, of which nothing may be used where a diagnostic is an error, and the diagnostics.
+    """
+    resolver = _Resolver(spec, files)
+    entries = resolver.entries()
+    return Bundle(name, source, entries), (*resolver.problems, *files.problems)
+
+
+class _Resolver:
+    def __init__(self, spec: Spec, files: ReferencedFiles) -> None:
+        self._defaults = spec.defaults
+        self._files = files
+        self.problems: list[Diagnostic] = []
+        self._authorities = self._name_authorities(spec)
+        self._members: dict[Address, EndEntity] = {
+            Address(section, name): member
+            for section in _ROLES
+            for name, member in sorted(getattr(spec, section.value).items())
+        }
+        self._issuers: dict[Address, Address | None] = {}
+        self._supplied: dict[Address, SuppliedAuthority] = {}
+        self._roots_of_section: dict[Section, set[Address]] = {section: set() for section in _ROLES}
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Resolve all entries, issuers first."""
+        if not self._authorities:
+            help_ = "add `ca:` for one CA, or `cas:` for several"
+            self._refuse("no-ca", "the spec has no CA, so nothing can be signed", (), help_)
+            return ()
+        for address, authority in self._authorities.items():
+            self._supply(address, authority)
+        self._find_issuers()
+        if self.problems:
+            return ()
+        for address in self._members:
+            self._roots_of_section[address.section].add(self._top(address))
+        order = sorted(self._authorities, key=lambda address: (len(self._above(address)), address.sort_key))
+        authorities = [self._authority(address) for address in order]
+        return (*authorities, *(self._member(address) for address in self._members))
+
+    def _name_authorities(self, spec: Spec) -> dict[Address, CertificateAuthority]:
+        named = dict(spec.cas)
+        if "ca" in spec.model_fields_set:
+            if named:
+                self._refuse("ca-and-cas", "a spec has `ca` or `cas`, not both", ("ca",), "move it into `cas`", key=True)
+            named = {"ca": spec.ca or CertificateAuthority(), **named}
+        return {Address(Section.CAS, name): named[name] for name in sorted(named)}
+
+    def _supply(self, address: Address, authority: CertificateAuthority) -> None:
+        """Take the CA that the user brings, and refuse what only one of the two kinds of CA can say."""
+        route = _route(address)
+        if authority.certificate is None:
+            for field in ("private_key", "trust"):
+                if getattr(authority, field) is not None:
+                    message = f"`{field}` belongs to a CA that you bring, with `certificate`"
+                    self._refuse("conflict", message, (*route, field), key=True)
+            return
+        for field in sorted(authority.model_fields_set - {"certificate", "private_key", "trust"}):
+            message = f"`{field}` cannot be asked of a CA that you bring: its certificate says it"
+            self._refuse("conflict", message, (*route, field), key=True)
+        supplied = supplied_authority(address, authority, self._files, self.problems.append)
+        if supplied is not None:
+            self._supplied[address] = supplied
+
+    def _find_issuers(self) -> None:
+        for address, authority in self._authorities.items():
+            self._issuers[address] = self._named_issuer(address, authority.issuer) if authority.issuer else None
+        self._refuse_cycles()
+        for address, member in self._members.items():
+            issuer = member.issuer or self._defaults.issuer
+            self._issuers[address] = self._named_issuer(address, issuer) if issuer else self._only_authority(address)
+
+    def _named_issuer(self, address: Address, name: str) -> Address | None:
+        issuer = Address(Section.CAS, name)
+        if issuer in self._authorities:
+            return issuer
+        names = [candidate.name for candidate in self._authorities]
+        near = get_close_matches(name, names, n=1)
+        help_ = f"did you mean `{near[0]}`?" if near else f"one of {', '.join(names)}"
+        self._refuse("unknown-issuer", f"there is no CA `{name}`", (*_route(address), "issuer"), help_)
+        return None
+
+    def _only_authority(self, address: Address) -> Address | None:
+        if len(self._authorities) == 1:
+            return next(iter(self._authorities))
+        help_ = f"add `issuer:` with one of {', '.join(a.name for a in self._authorities)}"
+        self._refuse("missing-issuer", f"{address} does not say which CA signs it", _route(address), help_, key=True)
+        return None
+
+    def _refuse_cycles(self) -> None:
+        reported: set[Address] = set()
+        for start in self._authorities:
+            seen = [start]
+            while (issuer := self._issuers.get(seen[-1])) is not None and issuer not in seen:
+                seen.append(issuer)
+            if issuer == start and start not in reported:
+                reported.update(seen)
+                circle = " <- ".join(address.name for address in [*seen, start])
+                self._refuse("issuer-cycle", f"these CAs sign each other: {circle}", (*_route(start), "issuer"))
+
+    def _above(self, address: Address) -> list[Address]:
+        """Give the CAs above an entry, nearest first."""
+        above: list[Address] = []
+        issuer = self._issuers[address]
+        while issuer is not None:
+            above.append(issuer)
+            issuer = self._issuers[issuer]
+        return above
+
+    def _top(self, address: Address) -> Address:
+        return (self._above(address) or [address])[-1]
+
+    def _authority(self, address: Address) -> Entry:
+        authority, issuer = self._authorities[address], self._issuers[address]
+        role = Role.ROOT_CA if issuer is None else Role.INTERMEDIATE_CA
+        supplied = self._supplied.get(address)
+        derived = authority.path_length is None and role is Role.INTERMEDIATE_CA
+        validity = self._validity(authority, role)
+        template = CertificateTemplate(
+            role=role,
+            subject=supplied.path[0].subject if supplied else self._subject(address, authority),
+            validity=validity,
+            key_usage=frozenset(authority.key_usage or (KeyUsage.KEY_CERT_SIGN, KeyUsage.CRL_SIGN)),
+            extended_key_usage=frozenset(authority.extended_key_usage or ()),
+            path_length=self._levels_below(address) if derived else authority.path_length,
+            path_length_derived=derived,
+            name_constraints=_constraints(authority),
+            **self._urls(authority, role),
+        )
+        longest = max((self._seconds(child) for child in self._issued_by(address)), default=0)
+        return Entry(
+            address=address,
+            template=_of_certificate(supplied) if supplied else template,
+            key=self._key(authority, role),
+            renew_before=authority.renew_before or RenewBefore(longest_issued=longest),
+            issuer=issuer,
+            supplied=supplied,
+        )
+
+    def _member(self, address: Address) -> Entry:
+        member, role = self._members[address], _ROLES[address.section]
+        template = CertificateTemplate(
+            role=role,
+            subject=self._subject(address, member),
+            validity=self._validity(member, role),
+            subject_alt_names=member.sans or (),
+            key_usage=frozenset(member.key_usage or (KeyUsage.DIGITAL_SIGNATURE,)),
+            extended_key_usage=frozenset(member.extended_key_usage or _PURPOSES[role]),
+            **self._urls(member, role),
+        )
+        route = (*_route(address), "public_key")
+        return Entry(
+            address=address,
+            template=template,
+            key=self._key(member, role),
+            renew_before=member.renew_before or self._defaults.renew_before or RenewBefore(),
+            issuer=self._issuers[address],
+            trust=self._trust(address, member),
+            public_key=self._files.public_key(member.public_key, route) if member.public_key else None,
+            deploy_dir=member.deploy_dir or f"/etc/certgen/{address.name}",
+        )
+
+    def _subject(self, address: Address, entry: CertificateAuthority | EndEntity) -> DistinguishedName:
+        own, inherited = entry.subject or Subject(), self._defaults.subject or Subject()
+        pairs: list[tuple[str, str]] = []
+        for attribute in NameAttribute:
+            if attribute is NameAttribute.COMMON_NAME:
+                pairs.append((attribute.value, entry.common_name or address.name))
+                continue
+            chosen = own if attribute.value in own.model_fields_set else inherited
+            pairs += [(attribute.value, value) for value in getattr(chosen, attribute.value)]
+        return DistinguishedName(tuple(pairs))
+
+    def _validity(self, entry: CertificateAuthority | EndEntity, role: Role) -> Validity:
+        if entry.not_after is not None:
+            return Validity(not_before=entry.not_before, not_after=entry.not_after)
+        inherited = None if role.is_ca else self._defaults.validity
+        return Validity(entry.validity or inherited or DEFAULT_VALIDITY[role], not_before=entry.not_before)
+
+    def _key(self, entry: CertificateAuthority | EndEntity, role: Role) -> KeyPolicy:
+        own, inherited = entry.key, self._defaults.key
+        layers = [layer for layer in (own, inherited) if layer is not None]
+        algorithm = next((layer.algorithm for layer in layers if layer.algorithm), KeyAlgorithm.ECDSA_P256)
+        mode = next((layer.mode for layer in layers if layer.mode), 0o600)
+        rotations = layers if not role.is_ca else layers[: 1 if own else 0]
+        rotation = next((layer.rotation for layer in rotations if layer.rotation), KeyRotation.KEEP)
+        return KeyPolicy(algorithm, rotation, mode)
+
+    def _urls(self, entry: CertificateAuthority | EndEntity, role: Role) -> dict[str, tuple[str, ...]]:
+        """Give the locations of the issuer's information; a root has no issuer, so it inherits none."""
+        inherited = Defaults() if role is Role.ROOT_CA else self._defaults
+        names = ("crl_distribution_points", "ocsp", "ca_issuers")
+        chosen = {name: (getattr(entry, name), getattr(inherited, name)) for name in names}
+        return {name: own if own is not None else (other or ()) for name, (own, other) in chosen.items()}
+
+    def _trust(self, address: Address, member: EndEntity) -> tuple[TrustAnchor, ...]:
+        if member.trust is None:
+            met = set().union(*(self._roots_of_section[section] for section in _PEERS_OF[address.section]))
+            return tuple(sorted(met or {self._top(address)}, key=lambda top: top.sort_key))
+        route = (*_route(address), "trust")
+        roots: list[Address] = []
+        anchors: list[AnchorFile] = []
+        for number, item in enumerate(member.trust):
+            if is_file(item):
+                anchor = self._files.anchors(item, (*route, number))
+                anchors += [anchor] if anchor else []
+            else:
+                roots += self._trusted_root(item, (*route, number))
+        if not member.trust:
+            self._refuse("empty-trust", f"{address} would trust nobody", route, "name a root, or leave `trust` out")
+        return (*sorted(set(roots), key=lambda top: top.sort_key), *sorted(set(anchors), key=lambda a: a.file))
+
+    def _trusted_root(self, name: str, route: Route) -> list[Address]:
+        address = Address(Section.CAS, name)
+        if address not in self._authorities:
+            roots = [root.name for root in self._authorities if self._issuers[root] is None]
+            near = get_close_matches(name, roots, n=1)
+            help_ = f"did you mean `{near[0]}`?" if near else f"one of {', '.join(roots)}, or a PEM file"
+            self._refuse("unknown-root", f"there is no root `{name}`", route, help_)
+            return []
+        if self._issuers[address] is not None:
+            help_ = f"trust its root `{self._top(address).name}`"
+            self._refuse("not-a-root", f"`{name}` is an intermediate, which many programs refuse to trust", route, help_)
+            return []
+        return [address]
+
+    def _issued_by(self, address: Address) -> Iterable[Address]:
+        return (child for child, issuer in self._issuers.items() if issuer == address)
+
+    def _seconds(self, address: Address) -> int:
+        entry: CertificateAuthority | EndEntity = self._authorities.get(address) or self._members[address]
+        role = Role.INTERMEDIATE_CA if address in self._authorities else _ROLES[address.section]
+        return self._validity(entry, role).seconds or 0
+
+    def _levels_below(self, address: Address) -> int:
+        depth = len(self._above(address))
+        below = [len(self._above(other)) - depth for other in self._authorities if address in self._above(other)]
+        return max(below, default=0)
+
+    def _refuse(self, code: str, message: str, route: Route, help_: str | None = None, *, key: bool = False) -> None:
+        self.problems.append(Diagnostic(Severity.ERROR, code, message, help=help_, route=route, at_key=key))
+
+
+def _route(address: Address) -> Route:
+    return (address.section.value, address.name)
+
+
+def _constraints(authority: CertificateAuthority) -> NameConstraints | None:
+    asked = authority.name_constraints
+    if asked is None or not (asked.permitted or asked.excluded):
+        return None
+    return NameConstraints(tuple(sorted(set(asked.permitted))), tuple(sorted(set(asked.excluded))))
+
+
+def _of_certificate(supplied: SuppliedAuthority) -> CertificateTemplate:
+    """Describe a CA that the user brings by what its certificate says."""
+    certificate = supplied.path[0]
+    return CertificateTemplate(
+        role=Role.ROOT_CA if certificate.is_self_issued else Role.INTERMEDIATE_CA,
+        subject=certificate.subject,
+        validity=Validity(not_before=certificate.not_before, not_after=certificate.not_after),
+        key_usage=certificate.key_usage,
+        path_length=certificate.path_length,
+        name_constraints=certificate.name_constraints,
+    )

@@ -1,0 +1,323 @@
+"""The yard: the only module that opens, reads and writes files. Stage with the final mode, sync, rename, sync the folder.
+
+Nothing is followed out of a tree: a symbolic link below it is not a file.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from certgen.diagnostics import CertgenError, error
+from certgen.tree import ABSENT, MACHINE_FOLDER, MANIFEST_FILE, FileContent, FileKind, FileState
+
+MAXIMUM_FILE: Final = 1024 * 1024
+"""Bytes; the largest PEM file that certgen writes is far below."""
+MAXIMUM_MANIFEST: Final = 64 * 1024 * 1024
+SYNC_ALL_FROM: Final = 32
+"""Files in a batch from which one sync of the whole file system is cheaper than one for each."""
+LOCK_SECONDS: Final = 10.0
+
+_STAGED: Final = ".certgen-new-"
+_JOURNAL: Final = "journal"
+_SEEN_KEYS: Final = "keys"
+_LOCK: Final = "lock"
+_READ_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class FileWrite:
+    """A file to put in place: its path relative to the tree, its content, its final mode."""
+
+    path: str
+    content: bytes = field(repr=False)
+    mode: int
+    keep_old_as: str | None = None
+    """A path under which the file that stands there is kept; with a number after it where that is taken."""
+
+
+class Tree:
+    """One tree on the disk, `output/shop`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._folders: dict[str, bool] = {}
+
+    def read(self, paths: Iterable[str]) -> dict[str, FileState]:
+        """Read files of the tree; what cannot be read is told as such, never raised."""
+        return {path: self._read(path) for path in paths}
+
+    def seen_keys(self) -> frozenset[str]:
+        """Give the ids of the private keys that this machine has held."""
+        return frozenset(self._machine_lines(_SEEN_KEYS))
+
+    def unfinished(self) -> frozenset[str]:
+        """Give the paths that an interrupted run had begun to write."""
+        return frozenset(self._machine_lines(_JOURNAL))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the tree against other runs; the kernel drops the lock when its holder dies.
+
+        Raises:
+            CertgenError: the folder cannot be made, or another run holds the lock for too long.
+        """
+        from filelock import FileLock, Timeout
+
+        with _explained(self.root):
+            self._make_folder(MACHINE_FOLDER)
+        try:
+            with FileLock(self.root / MACHINE_FOLDER / _LOCK, timeout=LOCK_SECONDS, mode=0o600):
+                yield
+        except Timeout:
+            message = f"another run holds {self.root} for more than {LOCK_SECONDS:.0f} seconds"
+            raise CertgenError([error("locked", message, help="wait for it to end", where=str(self.root))]) from None
+
+    def begin(self, paths: Sequence[str]) -> None:
+        """Note which paths are about to be written, so that the next run knows them as ours.
+
+        Raises:
+            CertgenError: the note cannot be written.
+        """
+        known = sorted({*paths, *self.unfinished()})
+        self.write([FileWrite(f"{MACHINE_FOLDER}/{_JOURNAL}", _lines(known), 0o600)])
+
+    def finish(self, seen_keys: Iterable[str]) -> None:
+        """Note the keys that this machine has seen, and that nothing is unfinished.
+
+        Raises:
+            CertgenError: the note cannot be written.
+        """
+        keys = frozenset(seen_keys)
+        if keys != self.seen_keys():
+            self.write([FileWrite(f"{MACHINE_FOLDER}/{_SEEN_KEYS}", _lines(sorted(keys)), 0o600)])
+        with _explained(self.root), suppress(FileNotFoundError):
+            (self.root / MACHINE_FOLDER / _JOURNAL).unlink()
+
+    def write(self, writes: Sequence[FileWrite]) -> None:
+        """Put files in place, in order: all are staged and synced before the first gets its name.
+
+        Raises:
+            CertgenError: the disk refused; files that already have their names stay, no half file has one.
+        """
+        staged: list[tuple[Path, FileWrite]] = []
+        try:
+            with _explained(self.root):
+                for write in writes:
+                    staged.append((self._stage(write), write))
+                self._sync_staged(staged)
+                while staged:
+                    self._publish(*staged[0])
+                    staged.pop(0)
+                for folder in dict.fromkeys(str(Path(write.path).parent) for write in writes):
+                    _sync_folder(self.root / folder)
+        finally:
+            for path, _ in staged:
+                with suppress(OSError):
+                    path.unlink()
+
+    def remove(self, paths: Sequence[str]) -> None:
+        """Remove files, and the folders that this leaves empty.
+
+        Raises:
+            CertgenError: the disk refused.
+        """
+        with _explained(self.root):
+            for path in paths:
+                with suppress(FileNotFoundError):
+                    (self.root / path).unlink()
+            for folder in dict.fromkeys(Path(path).parent for path in paths):
+                self._remove_if_empty(folder)
+
+    def change_mode(self, path: str, mode: int) -> None:
+        """Give a file its mode, without a link being followed.
+
+        Raises:
+            CertgenError: the disk refused.
+        """
+        with _explained(self.root):
+            descriptor = os.open(self.root / path, _READ_FLAGS)
+            try:
+                os.fchmod(descriptor, mode)
+            finally:
+                os.close(descriptor)
+
+    def _read(self, path: str) -> FileState:
+        if not all(self._is_folder(str(parent)) for parent in Path(path).parents if str(parent) != "."):
+            return ABSENT if self._is_absent_above(path) else FileState(FileKind.OTHER, reason="a folder above is not one")
+        limit = MAXIMUM_MANIFEST if path == MANIFEST_FILE else MAXIMUM_FILE
+        return read_file(self.root / path, limit)
+
+    def _is_folder(self, path: str) -> bool:
+        if path not in self._folders:
+            try:
+                self._folders[path] = stat.S_ISDIR(os.lstat(self.root / path).st_mode)
+            except OSError:
+                self._folders[path] = False
+        return self._folders[path]
+
+    def _is_absent_above(self, path: str) -> bool:
+        for parent in reversed(Path(path).parents):
+            if str(parent) != "." and not self._is_folder(str(parent)):
+                return not os.path.lexists(self.root / parent)
+        return False
+
+    def _machine_lines(self, name: str) -> list[str]:
+        state = self._read(f"{MACHINE_FOLDER}/{name}")
+        return state.content.decode("utf-8", "replace").splitlines()
+
+    def _stage(self, write: FileWrite) -> Path:
+        """Write a file under a passing name beside its final one, closed to others from its first byte."""
+        final = self.root / write.path
+        self._make_folder(str(Path(write.path).parent))
+        staged = final.with_name(f"{_STAGED}{final.name}")
+        with suppress(FileNotFoundError):
+            staged.unlink()
+        descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(write.content)
+            os.fchmod(descriptor, write.mode)
+        return staged
+
+    def _sync_staged(self, staged: Sequence[tuple[Path, FileWrite]]) -> None:
+        if len(staged) >= SYNC_ALL_FROM and sys.platform == "linux":
+            os.sync()
+            return
+        for path, _ in staged:
+            descriptor = os.open(path, _READ_FLAGS)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def _publish(self, staged: Path, write: FileWrite) -> None:
+        final = self.root / write.path
+        if write.keep_old_as is not None:
+            _keep_old(final, self.root / write.keep_old_as)
+        staged.replace(final)
+
+    def _make_folder(self, path: str) -> None:
+        """Make a folder of the tree and those above it; a link in its place is refused, not followed."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        step = self.root
+        for part in Path(path).parts:
+            step = step / part
+            with suppress(FileExistsError):
+                step.mkdir()
+            if not stat.S_ISDIR(os.lstat(step).st_mode):
+                raise NotADirectoryError(20, "a link or a file is in the way", str(step))
+        self._folders.clear()
+
+    def _remove_if_empty(self, folder: Path) -> None:
+        for step in (folder, *folder.parents):
+            if str(step) == ".":
+                return
+            try:
+                (self.root / step).rmdir()
+            except OSError:
+                return
+
+
+def read_file(path: Path, limit: int = MAXIMUM_FILE) -> FileState:
+    """Read a regular file without following a link; what cannot be read is told as such, never raised.
+
+    Args:
+        path: the file.
+        limit: the most bytes that are read.
+    """
+    try:
+        descriptor = os.open(path, _READ_FLAGS)
+    except FileNotFoundError:
+        return ABSENT
+    except OSError as reason:
+        return _unopened(path, reason)
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        mode = stat.S_IMODE(found.st_mode)
+        if not stat.S_ISREG(found.st_mode):
+            return FileState(FileKind.OTHER, mode, reason="not a regular file")
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        return FileState(FileKind.UNREADABLE, mode, reason=f"it has more than {limit} bytes")
+    return FileState(FileKind.FILE, mode, content)
+
+
+def read_beside(folder: Path, name: str) -> FileContent:
+    """Read a file that a spec names: below the spec's folder, no link followed; its content is told to nobody else."""
+    if os.path.isabs(name) or ".." in Path(name).parts or "\0" in name:
+        return FileContent(None, "is outside the spec's folder")
+    step = folder
+    for part in Path(name).parts[:-1]:
+        step = step / part
+        if step.is_symlink():
+            return FileContent(None, "is reached through a symbolic link, which is not followed")
+    state = read_file(folder / name)
+    match state.kind:
+        case FileKind.FILE:
+            return FileContent(state.content)
+        case FileKind.ABSENT:
+            return FileContent(None, "does not exist beside the spec")
+        case _:
+            return FileContent(None, f"cannot be read: {state.reason}")
+
+
+def _unopened(path: Path, reason: OSError) -> FileState:
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return FileState(FileKind.OTHER, reason=reason.strerror or "it cannot be opened")
+    if stat.S_ISREG(mode):
+        return FileState(FileKind.UNREADABLE, stat.S_IMODE(mode), reason=reason.strerror or "it cannot be opened")
+    what = "a symbolic link, which is not followed" if stat.S_ISLNK(mode) else "not a regular file"
+    return FileState(FileKind.OTHER, stat.S_IMODE(mode), reason=what)
+
+
+def _keep_old(path: Path, spare: Path) -> None:
+    """Keep a file under a second name, 0600; a name that is taken is never written over."""
+    if not os.path.lexists(path):
+        return
+    for number in range(1, 1000):
+        candidate = spare if number == 1 else spare.with_name(f"{spare.name}.{number}")
+        try:
+            os.link(path, candidate, follow_symlinks=False)
+        except FileExistsError:
+            continue
+        candidate.chmod(0o600)
+        return
+    raise FileExistsError(17, "a thousand spare keys are kept already", str(spare))
+
+
+def _sync_folder(path: Path) -> None:
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _lines(items: Iterable[str]) -> bytes:
+    return "".join(f"{item}\n" for item in items).encode()
+
+
+@contextmanager
+def _explained(root: Path) -> Iterator[None]:
+    """Turn what the disk refuses into a diagnostic."""
+    try:
+        yield
+    except OSError as reason:
+        place = str(reason.filename or root).replace(_STAGED, "")
+        message = f"{place} cannot be written: {reason.strerror or type(reason).__name__}"
+        raise CertgenError([error("write-failed", message, where=place)]) from reason
+
+
+def find_trees(output: Path) -> tuple[Path, ...]:
+    """Give the folders below the output that carry a manifest, sorted."""
+    return tuple(sorted(path.parent for path in output.glob(f"*/{MANIFEST_FILE}") if not path.parent.is_symlink()))
