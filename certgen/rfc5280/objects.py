@@ -22,6 +22,7 @@ from certgen.rfc5280.vocabulary import (
     KeyUsage,
     NameAttribute,
     NameConstraints,
+    named_algorithm,
 )
 
 if TYPE_CHECKING:
@@ -101,8 +102,7 @@ def algorithm_of(key: CertificatePublicKeyTypes) -> KeyAlgorithm | str:
     if isinstance(key, ec.EllipticCurvePublicKey):
         return _CURVE_NAMES.get(key.curve.name, f"ecdsa-{key.curve.name}")
     if isinstance(key, rsa.RSAPublicKey):
-        name = f"rsa-{key.key_size}"
-        return KeyAlgorithm(name) if name in KeyAlgorithm else name
+        return named_algorithm(f"rsa-{key.key_size}")
     if isinstance(key, ed25519.Ed25519PublicKey):
         return KeyAlgorithm.ED25519
     class_name = type(key).__name__

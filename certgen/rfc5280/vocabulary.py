@@ -31,6 +31,14 @@ class KeyAlgorithm(StrEnum):
         return self.value.startswith("rsa-")
 
 
+def named_algorithm(name: str) -> KeyAlgorithm | str:
+    """Give the key algorithm of this name, or the name where a spec cannot ask for it."""
+    try:
+        return KeyAlgorithm(name)
+    except ValueError:
+        return name
+
+
 class KeyUsage(StrEnum):
     """The bits of the key usage extension (RFC 5280 4.2.1.3)."""
 

@@ -194,7 +194,7 @@ def algorithms_are_known_to_programs(bundle: Bundle) -> Iterator[Diagnostic]:
     for entry in _end_entities(bundle):
         algorithm = entry.public_key.algorithm if entry.public_key else entry.key.algorithm
         above = [issuer.key.algorithm for issuer in bundle.issuers_above(entry.address) if issuer.supplied is None]
-        if any(KeyAlgorithm(a).is_post_quantum for a in [*above, algorithm] if a in KeyAlgorithm):
+        if any(isinstance(a, KeyAlgorithm) and a.is_post_quantum for a in [*above, algorithm]):
             message = f"{entry.address} has ML-DSA in its path, which OpenSSL before 3.5, Java 17 and Node 20 refuse"
             yield _finding("unsupported-by-programs", message, entry, ("key",), "use ecdsa-p256 for these", Severity.WARNING)
         elif algorithm == KeyAlgorithm.ED25519:
