@@ -70,7 +70,7 @@ class _Made:
     removes: list[str] = field(default_factory=list)
 
 
-def apply(  # noqa: PLR0913 - the plan with its two arguments, and the three doors to the world
+def apply(  # noqa: PLR0913, PLR0917 - the plan with its two arguments, and the three doors to the world
     plan: Plan,
     bundle: Bundle,
     observed: Observed,
@@ -99,7 +99,7 @@ def apply(  # noqa: PLR0913 - the plan with its two arguments, and the three doo
 
 
 class _Run:
-    def __init__(  # noqa: PLR0913 - as `apply`
+    def __init__(  # noqa: PLR0913, PLR0917 - as `apply`
         self,
         plan: Plan,
         bundle: Bundle,
@@ -189,7 +189,11 @@ class _Run:
         public_key = self._public_key(entry, signing, made)
         issuer = self._certificates[signing.issuer] if signing.issuer else None
         der = issue(
-            signing.issuance, public_key, issuer, self._signing_key(signing.issuer or entry.address), new_serial_number()
+            signing.issuance,
+            public_key,
+            issuer,
+            self._signing_key(signing.issuer or entry.address),
+            new_serial_number(),
         )
         certificate = parse_certificate(der)
         self._refuse_wrong(entry, certificate, issuer or certificate)
@@ -202,7 +206,9 @@ class _Run:
             wrong.append("signature_invalid")
         if wrong:
             message = f"the certificate made for {entry.address} is not as asked: {', '.join(wrong)}"
-            raise CertgenError([error("wrong-certificate", message, help="please report this", where=str(entry.address))])
+            raise CertgenError(
+                [error("wrong-certificate", message, help="please report this", where=str(entry.address))]
+            )
 
     def _public_key(self, entry: Entry, signing: Signing, made: _Made) -> bytes:
         """Give the subject's public key; a new private key is among what is written."""

@@ -82,7 +82,10 @@ def _extensions(
 ) -> Iterator[tuple[x509.ExtensionType, bool]]:
     """Give the extensions of the profile, each with its criticality (RFC 5280 4.2)."""
     template = issuance.template
-    yield x509.BasicConstraints(template.role.is_ca, template.path_length if template.role.is_ca else None), True
+    yield (
+        x509.BasicConstraints(template.role.is_ca, template.path_length if template.role.is_ca else None),
+        True,
+    )
     yield objects.to_key_usage(template.key_usage), True
     if template.extended_key_usage:
         yield objects.to_extended_key_usage(template.extended_key_usage), False

@@ -1,4 +1,4 @@
-"""Floor 2: the manifest: what certgen owns in a tree. No secrets, no times, one address a line so that branches merge."""
+"""Floor 2: the manifest: what certgen owns in a tree. No secrets, no times; one address a line, so branches merge."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ class Validity:
 
 
 def backdating(seconds: int) -> int:
-    """Give the seconds by which a certificate begins before its issue: five minutes, at most a tenth of its validity."""
+    """Give the seconds by which a certificate is backdated: five minutes, at most a tenth of its validity."""
     return min(300, seconds // 10)
 
 

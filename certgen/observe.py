@@ -51,7 +51,10 @@ def paths_to_read(bundle: Bundle, manifest: Manifest) -> Iterator[str]:
 
 
 def observe(
-    bundle: Bundle, files: Mapping[str, FileState], seen_keys: Iterable[str] = (), unfinished: Iterable[str] = ()
+    bundle: Bundle,
+    files: Mapping[str, FileState],
+    seen_keys: Iterable[str] = (),
+    unfinished: Iterable[str] = (),
 ) -> Observed:
     """Make sense of what was read.
 
@@ -127,11 +130,14 @@ def _observe_key(state: FileState) -> ObservedKey:
 def _authorities(bundle: Bundle, entries: Iterable[ObservedEntry]) -> tuple[Certificate, ...]:
     """Give every CA certificate of the tree and of the spec's own files once, the latest to end first."""
     found: dict[bytes, Certificate] = {}
-    for entry in bundle.entries:
-        if entry.supplied is not None:
-            found.update({c.der: c for c in (*entry.supplied.path, *entry.supplied.roots)})
+    for supplied in (entry.supplied for entry in bundle.entries if entry.supplied is not None):
+        found.update({c.der: c for c in (*supplied.path, *supplied.roots)})
     for entry in entries:
-        certificates = (*((entry.certificate,) if entry.certificate else ()), *entry.path, *(entry.anchors or ()))
+        certificates = (
+            *((entry.certificate,) if entry.certificate else ()),
+            *entry.path,
+            *(entry.anchors or ()),
+        )
         found.update({certificate.der: certificate for certificate in certificates if certificate.is_ca})
     return tuple(sorted(found.values(), key=lambda certificate: (certificate.not_after, certificate.der), reverse=True))
 
@@ -153,5 +159,11 @@ def _with_signer(entry: ObservedEntry, by_name: Mapping[bytes, Mapping[str, Cert
     candidates = by_name.get(certificate.issuer_der, {})
     signer = next((key for key, authority in candidates.items() if is_signed_by(certificate, authority)), None)
     return ObservedEntry(
-        entry.certificate, entry.certificate_problem, entry.path, signer, entry.key, entry.anchors, entry.files
+        entry.certificate,
+        entry.certificate_problem,
+        entry.path,
+        signer,
+        entry.key,
+        entry.anchors,
+        entry.files,
     )

@@ -183,7 +183,7 @@ def observe_tree(bundle: Bundle, tree: Tree) -> Observed:
     return observe(bundle, files, tree.seen_keys(), tree.unfinished())
 
 
-def parse_requests(  # noqa: PLR0913 - one argument for each option
+def parse_requests(
     specs: Sequence[LoadedSpec],
     *,
     renew: Iterable[str] = (),
@@ -244,7 +244,9 @@ def unclaimed_trees(specs: Sequence[LoadedSpec], output: Path) -> tuple[Diagnost
     The specs beside those given count too, so that a run over one spec does not report the others' trees.
     """
     folders = {loaded.path.parent for loaded in specs}
-    neighbours = {spec_name(path) for folder in folders for suffix in ("*.yaml", "*.yml") for path in folder.glob(suffix)}
+    neighbours = {
+        spec_name(path) for folder in folders for suffix in ("*.yaml", "*.yml") for path in folder.glob(suffix)
+    }
     claimed = neighbours | {loaded.bundle.name for loaded in specs}
     help_ = "was its spec renamed? Set `name:` in it, or move the folder; else remove it"
     return tuple(
@@ -299,7 +301,13 @@ def _apply(
     with planned.tree.locked():
         again = plan_spec(loaded, output, now, requests.get(loaded.bundle.name, _NO_REQUESTS))
         return application.apply(
-            again.plan, loaded.bundle, again.observed, again.tree, MemoryKeyRing(), loaded.supplied_keys, progress
+            again.plan,
+            loaded.bundle,
+            again.observed,
+            again.tree,
+            MemoryKeyRing(),
+            loaded.supplied_keys,
+            progress,
         )
 
 

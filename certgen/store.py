@@ -1,4 +1,4 @@
-"""The yard: the only module that opens, reads and writes files. Stage with the final mode, sync, rename, sync the folder.
+"""The yard: the only module that opens, reads and writes files. Stage, sync, rename, sync the folder.
 
 Nothing is followed out of a tree: a symbolic link below it is not a file.
 """
@@ -15,7 +15,17 @@ from pathlib import Path
 from typing import Final
 
 from certgen.diagnostics import CertgenError, error
-from certgen.tree import ABSENT, MACHINE_FOLDER, MANIFEST_FILE, FileContent, FileKind, FileState
+from certgen.model import NAME
+from certgen.tree import (
+    ABSENT,
+    CERTIFICATE_FILE,
+    MACHINE_FOLDER,
+    MANIFEST_FILE,
+    PUBLIC_MODE,
+    FileContent,
+    FileKind,
+    FileState,
+)
 
 MAXIMUM_FILE: Final = 1024 * 1024
 """Bytes; the largest PEM file that certgen writes is far below."""
@@ -28,7 +38,9 @@ _STAGED: Final = ".certgen-new-"
 _JOURNAL: Final = "journal"
 _SEEN_KEYS: Final = "keys"
 _LOCK: Final = "lock"
-_READ_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+_READ_FLAGS: Final = (
+    os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +64,15 @@ class Tree:
     def read(self, paths: Iterable[str]) -> dict[str, FileState]:
         """Read files of the tree; what cannot be read is told as such, never raised."""
         return {path: self._read(path) for path in paths}
+
+    def paths(self) -> list[str]:
+        """Give every file of the tree, folders of links aside, sorted."""
+        found: list[str] = []
+        for folder, folders, files in os.walk(self.root):
+            here = Path(folder).relative_to(self.root)
+            found += [str(here / name) for name in files]
+            found += [str(here / name) for name in folders if (self.root / here / name).is_symlink()]
+        return sorted(found)
 
     def seen_keys(self) -> frozenset[str]:
         """Give the ids of the private keys that this machine has held."""
@@ -150,7 +171,9 @@ class Tree:
 
     def _read(self, path: str) -> FileState:
         if not all(self._is_folder(str(parent)) for parent in Path(path).parents if str(parent) != "."):
-            return ABSENT if self._is_absent_above(path) else FileState(FileKind.OTHER, reason="a folder above is not one")
+            return (
+                ABSENT if self._is_absent_above(path) else FileState(FileKind.OTHER, reason="a folder above is not one")
+            )
         limit = MAXIMUM_MANIFEST if path == MANIFEST_FILE else MAXIMUM_FILE
         return read_file(self.root / path, limit)
 
@@ -250,7 +273,7 @@ def read_file(path: Path, limit: int = MAXIMUM_FILE) -> FileState:
 
 def read_beside(folder: Path, name: str) -> FileContent:
     """Read a file that a spec names: below the spec's folder, no link followed; its content is told to nobody else."""
-    if os.path.isabs(name) or ".." in Path(name).parts or "\0" in name:
+    if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
         return FileContent(None, "is outside the spec's folder")
     step = folder
     for part in Path(name).parts[:-1]:
@@ -321,3 +344,68 @@ def _explained(root: Path) -> Iterator[None]:
 def find_trees(output: Path) -> tuple[Path, ...]:
     """Give the folders below the output that carry a manifest, sorted."""
     return tuple(sorted(path.parent for path in output.glob(f"*/{MANIFEST_FILE}") if not path.parent.is_symlink()))
+
+
+def create_file(path: Path, content: bytes) -> None:
+    """Write a file that does not exist yet, with the folders above it.
+
+    Raises:
+        CertgenError: it exists, or the disk refused.
+    """
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PUBLIC_MODE)
+        except FileExistsError:
+            message = f"{path} exists, and it is left as it is"
+            raise CertgenError([error("exists", message, help="name another file", where=str(path))]) from None
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+
+
+def find_readable(text: str, output: Path) -> list[tuple[str, bytes]]:
+    """Find the files that a person means and read them.
+
+    Args:
+        text: a file, a folder of PEM files, `-` for standard input, or an address, which may be qualified.
+        output: the folder of all trees, in which addresses are looked up.
+
+    Raises:
+        CertgenError: there is none, there are several, or one cannot be read.
+    """
+    if text == "-":
+        return [("standard input", sys.stdin.buffer.read(MAXIMUM_FILE))]
+    path = Path(text)
+    if path.is_dir():
+        paths = sorted(item for item in path.rglob("*.pem") if item.is_file())
+    elif path.exists():
+        paths = [path]
+    else:
+        paths = _certificate_of(text, output)
+    if not paths:
+        message = f"`{text}` is neither a file nor an entry below {output}/"
+        help_ = "for example servers/api, or output/shop/servers/api/cert.pem"
+        raise CertgenError([error("not-found", message, help=help_, where=text)])
+    return [(str(item), _content(item)) for item in paths]
+
+
+def _certificate_of(address: str, output: Path) -> list[Path]:
+    if not all(NAME.fullmatch(part) for part in address.split("/")) or ".." in address:
+        return []
+    found = [
+        path
+        for path in (output / address / CERTIFICATE_FILE, *output.glob(f"*/{address}/{CERTIFICATE_FILE}"))
+        if path.is_file()
+    ]
+    if len(found) > 1:
+        names = ", ".join(str(path.parent.relative_to(output)) for path in found)
+        message = f"`{address}` is in several trees"
+        raise CertgenError([error("ambiguous-address", message, help=f"one of {names}", where=address)])
+    return found
+
+
+def _content(path: Path) -> bytes:
+    state = read_file(Path(os.path.realpath(path)))
+    if state.kind is not FileKind.FILE:
+        raise CertgenError([error("unreadable", f"{path} cannot be read: {state.reason}", where=str(path))])
+    return state.content

@@ -36,10 +36,18 @@ def _extensions(certificate: Certificate, template: CertificateTemplate) -> Iter
 def _pairs(certificate: Certificate, template: CertificateTemplate) -> Iterator[tuple[str, str, str]]:
     """Give each extension as it is and as it should be, in words."""
     path_length = _path_length_wanted(certificate, template)
-    yield "basicConstraints", _basic(certificate.is_ca, certificate.path_length), _basic(template.role.is_ca, path_length)
+    yield (
+        "basicConstraints",
+        _basic(certificate.is_ca, certificate.path_length),
+        _basic(template.role.is_ca, path_length),
+    )
     yield "keyUsage", _usages(certificate.key_usage), _usages(template.key_usage)
     yield "extKeyUsage", _purposes(certificate.extended_key_usage), _purposes(template.extended_key_usage)
-    yield "nameConstraints", _constraints(certificate.name_constraints), _constraints(template.name_constraints)
+    yield (
+        "nameConstraints",
+        _constraints(certificate.name_constraints),
+        _constraints(template.name_constraints),
+    )
     points = _joined(certificate.crl_distribution_points), _joined(template.crl_distribution_points)
     yield "cRLDistributionPoints", *points
     yield "authorityInfoAccess OCSP", _joined(certificate.ocsp), _joined(template.ocsp)

@@ -157,7 +157,10 @@ class _Decision:
             reasons.append(Reason(ReasonCode.REQUESTED, what="--renew"))
         if certificate is None:
             if case.found.certificate_problem:
-                return [*reasons, Reason(ReasonCode.UNREADABLE, case.found.certificate_problem, what="cert.pem")]
+                return [
+                    *reasons,
+                    Reason(ReasonCode.UNREADABLE, case.found.certificate_problem, what="cert.pem"),
+                ]
             return [*reasons, Reason(ReasonCode.MISSING, what="cert.pem")]
         reasons += compare_contents(certificate, entry.template)
         reasons += self._issuer_reasons(case, certificate)
@@ -168,27 +171,25 @@ class _Decision:
         """Compare who signed a certificate with who should have: name, key identifier, signature."""
         issuer = case.issuer
         if issuer is None:
-            if certificate.is_self_issued and case.found.signer == certificate.key_id:
-                return []
-            if certificate.is_self_issued:
-                return [Reason(ReasonCode.SIGNATURE_INVALID)]
-            return [Reason(ReasonCode.ISSUER_CHANGED, str(certificate.issuer), "itself")]
+            return _root_reasons(case, certificate)
+        was = str(certificate.issuer)
         if issuer.key_id is None:
-            return [Reason(ReasonCode.ISSUER_CHANGED, str(certificate.issuer), f"{case.entry.issuer} with a new key")]
+            return [Reason(ReasonCode.ISSUER_CHANGED, was, f"{case.entry.issuer} with a new key")]
         if not issuer.has_name_of(certificate):
-            return [Reason(ReasonCode.ISSUER_CHANGED, str(certificate.issuer), str(issuer.subject))]
-        is_pointed_at = certificate.authority_key_identifier in {None, issuer.key_identifier}
-        if case.found.signer == issuer.key_id and is_pointed_at:
-            return []
-        if is_pointed_at:
-            return [Reason(ReasonCode.SIGNATURE_INVALID)]
-        return [Reason(ReasonCode.ISSUER_CHANGED, "another key", str(case.entry.issuer), "authorityKeyIdentifier")]
+            return [Reason(ReasonCode.ISSUER_CHANGED, was, str(issuer.subject))]
+        if certificate.authority_key_identifier not in {None, issuer.key_identifier}:
+            return [Reason(ReasonCode.ISSUER_CHANGED, f"{was}, another key", str(case.entry.issuer))]
+        return [] if case.found.signer == issuer.key_id else [Reason(ReasonCode.SIGNATURE_INVALID)]
 
     def _time_reasons(self, case: _Case, certificate: Certificate) -> list[Reason]:
         entry, issuer = case.entry, case.issuer
         reasons = date_reasons(certificate, entry, case.term_above, issuer.was if issuer else None, self._now)
         if entry.template.validity.fixed_end is not None:
-            reasons = [r for r in reasons if r.code is not ReasonCode.EXPIRED or certificate.not_after != entry.template.validity.fixed_end]
+            reasons = [
+                r
+                for r in reasons
+                if r.code is not ReasonCode.EXPIRED or certificate.not_after != entry.template.validity.fixed_end
+            ]
             self._warn_of_fixed_end(case, certificate)
         elif not any(reason.code in _TIME_REASONS for reason in reasons) and is_due(certificate, entry, self._now):
             reasons += self._due(case, certificate)
@@ -203,8 +204,15 @@ class _Decision:
             days = (certificate.not_after - self._now).days
             return [Reason(ReasonCode.RENEWAL_DUE, f"ends {ends}, in {days} days")]
         if case.entry.issuer is not None:
-            message = f"{case.entry.address} ends with its issuer {case.entry.issuer} at {ends}, so renewing it would gain nothing"
-            self._notices.append(_warning("issuer-ends", message, f"renew {case.entry.issuer} first", case.entry.address))
+            message = f"{case.entry.address} ends with its issuer {case.entry.issuer} at {ends}"
+            self._notices.append(
+                _warning(
+                    "issuer-ends",
+                    message,
+                    f"renewing it would gain nothing: renew {case.entry.issuer} first",
+                    case.entry.address,
+                )
+            )
         return []
 
     def _warn_of_fixed_end(self, case: _Case, certificate: Certificate) -> None:
@@ -255,7 +263,7 @@ class _Decision:
         )
         self._add_change(entry, change)
         if case.found.anchors is not None and not entry.is_ca:
-            self._widenings += judge_trust_widening(entry, case.found.anchors, self._bundle, self._projections)
+            self._widenings += judge_trust_widening(entry, case.found.anchors, self._projections)
         self._projections[address] = Projection(
             key_id=None if fate is KeyFate.NEW else self._kept_key_id(case),
             certificate=None,
@@ -383,6 +391,13 @@ class _Decision:
             more = f" and {len(self._elsewhere) - 3} more" if len(self._elsewhere) > 3 else ""
             message = f"the private keys of {names}{more} are not on this machine; they are left alone"
             self._notices.append(Diagnostic(Severity.NOTE, "keys-elsewhere", message, where=self._bundle.name))
+
+
+def _root_reasons(case: _Case, certificate: Certificate) -> list[Reason]:
+    """Demand of a root that it is signed by itself."""
+    if not certificate.is_self_issued:
+        return [Reason(ReasonCode.ISSUER_CHANGED, str(certificate.issuer), "itself")]
+    return [] if case.found.signer == certificate.key_id else [Reason(ReasonCode.SIGNATURE_INVALID)]
 
 
 def _action(case: _Case, fate: KeyFate) -> Action:

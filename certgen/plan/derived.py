@@ -36,7 +36,7 @@ def judge_derived(
         reasons += trust_reasons
         files += [TRUST_FILE] if trust_reasons else []
         if found.anchors is not None:
-            widenings = judge_trust_widening(entry, found.anchors, bundle, projections)
+            widenings = judge_trust_widening(entry, found.anchors, projections)
     return Derived(tuple(reasons), tuple(files), widenings)
 
 
@@ -64,9 +64,7 @@ def anchors_of(entry: Entry, projections: Projections) -> list[Certificate | Non
     return list(dict.fromkeys(anchors))
 
 
-def judge_trust_widening(
-    entry: Entry, before: Iterable[Certificate], bundle: Bundle, projections: Projections
-) -> tuple[Widening, ...]:
+def judge_trust_widening(entry: Entry, before: Iterable[Certificate], projections: Projections) -> tuple[Widening, ...]:
     """Find the roots that an entry comes to trust: those of which neither key nor name was among its anchors."""
     known = {certificate.key_id for certificate in before} | {str(certificate.subject) for certificate in before}
     found: list[Widening] = []

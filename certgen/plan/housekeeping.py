@@ -36,7 +36,8 @@ def foreign_files(entry: Entry, change: Change, observed: Observed) -> list[Diag
     return [
         _foreign(f"{entry.address}/{name}", found.file(name))
         for name in names
-        if found.file(name).kind is not FileKind.ABSENT and not _is_ours(entry.address, name, found.file(name), observed)
+        if found.file(name).kind is not FileKind.ABSENT
+        and not _is_ours(entry.address, name, found.file(name), observed)
     ]
 
 

@@ -68,7 +68,9 @@ def _judge_supplied(entry: Entry, evidence: KeyEvidence) -> KeyVerdict:
     if evidence.rekey:
         message = f"{entry.address} has its key on its own host"
         help_ = "make a new key there and replace the file that `public_key` names"
-        return KeyVerdict(KeyFate.ELSEWHERE, obstacle=error("key-elsewhere", message, help=help_, where=str(entry.address)))
+        return KeyVerdict(
+            KeyFate.ELSEWHERE, obstacle=error("key-elsewhere", message, help=help_, where=str(entry.address))
+        )
     if supplied is None or certificate is None or certificate.key_id == supplied.key_id:
         return KeyVerdict(KeyFate.ELSEWHERE)
     reason = Reason(ReasonCode.KEY_MISMATCH, short(certificate.key_id), short(supplied.key_id), supplied.file)

@@ -208,7 +208,8 @@ def _parse_network(text: str) -> str:
 def _parse_constraint_host(text: str) -> str:
     if "/" in text or ":" in text:
         raise InvalidNameError(
-            "a URI constraint is a host, whatever the scheme (RFC 5280 4.2.1.10)", "for example `URI:shop.example`"
+            "a URI constraint is a host, whatever the scheme (RFC 5280 4.2.1.10)",
+            "for example `URI:shop.example`",
         )
     dot = "." if text.startswith(".") else ""
     return dot + parse_dns_name(text.removeprefix("."), wildcard=False)

@@ -74,7 +74,7 @@ _CURVES: dict[KeyAlgorithm, type[ec.EllipticCurve]] = {
     KeyAlgorithm.ECDSA_P384: ec.SECP384R1,
     KeyAlgorithm.ECDSA_P521: ec.SECP521R1,
 }
-_CURVE_NAMES = {curve.name: algorithm for algorithm, curve in _CURVES.items()}
+_CURVE_NAMES = {curve().name: algorithm for algorithm, curve in _CURVES.items()}
 _ML_DSA = {
     KeyAlgorithm.ML_DSA_44: "MLDSA44",
     KeyAlgorithm.ML_DSA_65: "MLDSA65",
@@ -100,7 +100,7 @@ def generate_private_key(algorithm: KeyAlgorithm) -> CertificateIssuerPrivateKey
 def algorithm_of(key: CertificatePublicKeyTypes) -> KeyAlgorithm | str:
     """Name the algorithm of a public key; one that a spec cannot ask for is named in the same style."""
     if isinstance(key, ec.EllipticCurvePublicKey):
-        return _CURVE_NAMES.get(key.curve.name, f"ecdsa-{key.curve.name}")
+        return _CURVE_NAMES.get(key.curve.name) or f"ecdsa-{key.curve.name}"
     if isinstance(key, rsa.RSAPublicKey):
         return named_algorithm(f"rsa-{key.key_size}")
     if isinstance(key, ed25519.Ed25519PublicKey):
@@ -112,7 +112,9 @@ def algorithm_of(key: CertificatePublicKeyTypes) -> KeyAlgorithm | str:
     return class_name.removesuffix("PublicKey").lower()
 
 
-def signature_hash(key: CertificateIssuerPrivateKeyTypes) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | None:
+def signature_hash(
+    key: CertificateIssuerPrivateKeyTypes,
+) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | None:
     """Choose the hash for a signature by this key: as strong as its curve; None where the algorithm has its own."""
     match algorithm_of(key.public_key()):
         case KeyAlgorithm.ECDSA_P384:

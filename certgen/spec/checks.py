@@ -32,7 +32,7 @@ def servers_have_names(bundle: Bundle) -> Iterator[Diagnostic]:
         if entry.template.role is not Role.CLIENT and not entry.template.subject_alt_names:
             message = f"{entry.address} has no name that a client could check"
             help_ = "add `sans:`, for example [api.shop.example, 127.0.0.1]"
-            yield _finding("missing-sans", message, entry, (), help_, at_key=True)
+            yield _error(entry, "missing-sans", message, help_=help_)
 
 
 def names_are_unique(bundle: Bundle) -> Iterator[Diagnostic]:
@@ -41,7 +41,7 @@ def names_are_unique(bundle: Bundle) -> Iterator[Diagnostic]:
         seen: set[GeneralName] = set()
         for number, name in enumerate(entry.template.subject_alt_names):
             if name in seen:
-                yield _finding("duplicate-san", f"{name} stands twice", entry, ("sans", number), "remove one")
+                yield _error(entry, "duplicate-san", f"{name} stands twice", "sans", number, help_="remove one")
             seen.add(name)
 
 
@@ -54,7 +54,7 @@ def common_names_are_sans(bundle: Bundle) -> Iterator[Diagnostic]:
         if name.lower() not in {san.value for san in entry.template.subject_alt_names}:
             message = f"the common name `{name}` looks like a host and is not among the names"
             help_ = "clients look at `sans` only: add it there, or choose a common name without a dot"
-            yield _finding("common-name-not-in-sans", message, entry, ("common_name",), help_, Severity.WARNING)
+            yield _warning(entry, "common-name-not-in-sans", message, "common_name", help_=help_)
 
 
 def names_are_inside_constraints(bundle: Bundle) -> Iterator[Diagnostic]:
@@ -68,10 +68,10 @@ def names_are_inside_constraints(bundle: Bundle) -> Iterator[Diagnostic]:
                     sans = entry.template.subject_alt_names
                     place: Route = ("sans", number) if number < len(sans) else ("common_name",)
                     message = f"{name} is outside the name constraints of {issuer.address}, which {reason}"
-                    yield _finding("outside-constraints", message, entry, place)
+                    yield _error(entry, "outside-constraints", message, *place)
 
 
-def constraints_are_not_on_members(bundle: Bundle) -> Iterator[Diagnostic]:
+def constraints_can_be_met(bundle: Bundle) -> Iterator[Diagnostic]:
     """Constraints that a CA inherits by its own issuer are not widened below it (RFC 5280 6.1.4 g intersects them)."""
     for entry in bundle.entries:
         constraints = entry.template.name_constraints
@@ -83,7 +83,7 @@ def constraints_are_not_on_members(bundle: Bundle) -> Iterator[Diagnostic]:
                 if above and base.kind != GeneralNameKind.IP and (reason := outside_constraints(base, above)):
                     message = f"{base} can never be used: {issuer.address} {reason}"
                     place = ("name_constraints", "permitted", number)
-                    yield _finding("unusable-constraint", message, entry, place, severity=Severity.WARNING)
+                    yield _warning(entry, "unusable-constraint", message, *place)
 
 
 def children_end_before_issuers(bundle: Bundle) -> Iterator[Diagnostic]:
@@ -94,11 +94,16 @@ def children_end_before_issuers(bundle: Bundle) -> Iterator[Diagnostic]:
         own, issuer = entry.template.validity, bundle[entry.issuer].template.validity
         place: Route = ("not_after",) if own.not_after else ("validity",)
         if own.seconds is not None and issuer.seconds is not None and own.seconds > issuer.seconds:
-            message = f"{entry.address} would last {_days(own.seconds)}, its issuer {entry.issuer} {_days(issuer.seconds)}"
-            yield _finding("outlives-issuer", message, entry, place, "shorten it, or lengthen the issuer's validity")
+            message = (
+                f"{entry.address} would last {_days(own.seconds)}, its issuer {entry.issuer} {_days(issuer.seconds)}"
+            )
+            yield _error(
+                entry, "outlives-issuer", message, *place, help_="shorten it, or lengthen the issuer's validity"
+            )
         elif own.fixed_end and issuer.fixed_end and own.fixed_end > issuer.fixed_end:
-            message = f"{entry.address} would end at {own.fixed_end:%Y-%m-%d}, its issuer {entry.issuer} at {issuer.fixed_end:%Y-%m-%d}"
-            yield _finding("outlives-issuer", message, entry, place)
+            ends, issuer_ends = f"{own.fixed_end:%Y-%m-%d}", f"{issuer.fixed_end:%Y-%m-%d}"
+            message = f"{entry.address} would end on {ends}, its issuer {entry.issuer} on {issuer_ends}"
+            yield _error(entry, "outlives-issuer", message, *place)
 
 
 def validities_are_whole(bundle: Bundle) -> Iterator[Diagnostic]:
@@ -106,10 +111,10 @@ def validities_are_whole(bundle: Bundle) -> Iterator[Diagnostic]:
     for entry in _made(bundle):
         validity = entry.template.validity
         if validity.not_before and validity.not_after and validity.not_after <= validity.not_before:
-            yield _finding("bad-validity", f"{entry.address} would end before it begins", entry, ("not_after",))
+            yield _error(entry, "bad-validity", f"{entry.address} would end before it begins", "not_after")
         for field, moment in (("not_before", validity.not_before), ("not_after", validity.not_after)):
             if moment and not 1950 <= moment.year <= 9999:
-                yield _finding("bad-validity", "a certificate says years from 1950 to 9999", entry, (field,))
+                yield _error(entry, "bad-validity", "a certificate says years from 1950 to 9999", field)
 
 
 def windows_are_shorter_than_validities(bundle: Bundle) -> Iterator[Diagnostic]:
@@ -122,7 +127,7 @@ def windows_are_shorter_than_validities(bundle: Bundle) -> Iterator[Diagnostic]:
         if entry.renew_before.of(seconds) >= usable:
             message = f"{entry.address} would be due as soon as it is made"
             help_ = f"choose less than its validity of {_days(seconds)}"
-            yield _finding("window-too-long", message, entry, ("renew_before",), help_)
+            yield _error(entry, "window-too-long", message, "renew_before", help_=help_)
 
 
 def authorities_outlast_what_they_issue(bundle: Bundle) -> Iterator[Diagnostic]:
@@ -130,9 +135,9 @@ def authorities_outlast_what_they_issue(bundle: Bundle) -> Iterator[Diagnostic]:
     for entry in _made(bundle):
         seconds, longest = entry.template.validity.seconds, entry.renew_before.longest_issued
         if entry.is_ca and seconds and longest > seconds * 2 // 3:
-            message = f"{entry.address} lasts {_days(seconds)} and signs for {_days(longest)}, so what it signs late is cut short"
+            message = f"{entry.address} lasts {_days(seconds)} and signs for {_days(longest)}: late ones are cut short"
             help_ = f"make it last {_days(-(-longest * 3 // 2))} or more"
-            yield _finding("ca-too-short", message, entry, ("validity",), help_, Severity.WARNING)
+            yield _warning(entry, "ca-too-short", message, "validity", help_=help_)
 
 
 def path_lengths_hold(bundle: Bundle) -> Iterator[Diagnostic]:
@@ -145,7 +150,7 @@ def path_lengths_hold(bundle: Bundle) -> Iterator[Diagnostic]:
             if limit is not None and not issuer.template.path_length_derived and below >= limit:
                 message = f"{entry.address} is {below + 1} below {issuer.address}, whose path length is {limit}"
                 place: Route = ("path_length",) if issuer.supplied is None else ("certificate",)
-                yield _finding("path-too-long", message, issuer, place)
+                yield _error(issuer, "path-too-long", message, *place)
 
 
 def authorities_have_distinct_subjects(bundle: Bundle) -> Iterator[Diagnostic]:
@@ -156,11 +161,11 @@ def authorities_have_distinct_subjects(bundle: Bundle) -> Iterator[Diagnostic]:
             by_subject[_folded(entry)].append(entry)
         elif entry.issuer is not None and _folded(entry) == _folded(bundle[entry.issuer]):
             message = f"{entry.address} has its issuer's name, {entry.template.subject}"
-            yield _finding("subject-of-issuer", message, entry, ("common_name",), "choose another common name", at_key=True)
+            yield _error(entry, "subject-of-issuer", message, "common_name", help_="choose another common name")
     for entries in by_subject.values():
         for entry in entries[1:]:
             message = f"{entry.address} has the same subject as {entries[0].address}, {entry.template.subject}"
-            yield _finding("duplicate-subject", message, entry, ("common_name",), "choose another `common_name`", at_key=True)
+            yield _error(entry, "duplicate-subject", message, "common_name", help_="choose another `common_name`")
 
 
 def key_usages_fit(bundle: Bundle) -> Iterator[Diagnostic]:
@@ -170,23 +175,38 @@ def key_usages_fit(bundle: Bundle) -> Iterator[Diagnostic]:
         usages, place = entry.template.key_usage, ("key_usage",)
         algorithm = entry.public_key.algorithm if entry.public_key else entry.key.algorithm
         if entry.is_ca and KeyUsage.KEY_CERT_SIGN not in usages:
-            yield _finding("key-usage", f"{entry.address} is a CA and may not sign certificates", entry, place, "add keyCertSign")
+            yield _error(
+                entry,
+                "key-usage",
+                f"{entry.address} is a CA and may not sign certificates",
+                *place,
+                help_="add keyCertSign",
+            )
         if not entry.is_ca and usages & {KeyUsage.KEY_CERT_SIGN, KeyUsage.CRL_SIGN}:
-            yield _finding("key-usage", "keyCertSign and cRLSign are for CAs", entry, place)
+            yield _error(entry, "key-usage", "keyCertSign and cRLSign are for CAs", *place)
         if usages & enciphering and not algorithm.startswith("rsa"):
-            yield _finding("key-usage", f"a key of {algorithm} cannot encipher", entry, place, "leave it at digitalSignature")
+            yield _error(
+                entry,
+                "key-usage",
+                f"a key of {algorithm} cannot encipher",
+                *place,
+                help_="leave it at digitalSignature",
+            )
         if usages & {KeyUsage.ENCIPHER_ONLY, KeyUsage.DECIPHER_ONLY} and KeyUsage.KEY_AGREEMENT not in usages:
-            yield _finding("key-usage", "encipherOnly and decipherOnly mean nothing without keyAgreement", entry, place)
+            yield _error(entry, "key-usage", "encipherOnly and decipherOnly mean nothing without keyAgreement", *place)
         if KeyUsage.KEY_AGREEMENT in usages and not algorithm.startswith("ecdsa"):
-            yield _finding("key-usage", f"a key of {algorithm} cannot agree on keys", entry, place)
+            yield _error(entry, "key-usage", f"a key of {algorithm} cannot agree on keys", *place)
 
 
 def key_choices_fit(bundle: Bundle) -> Iterator[Diagnostic]:
     """A CA's key is never rotated by time, and a key that stays on its host is not chosen here."""
     for entry in _made(bundle):
         if entry.is_ca and entry.key.rotation != "keep":
-            message, help_ = "a new CA key is always an explicit act", "leave `rotation` out; use `certgen apply --rekey`"
-            yield _finding("ca-rotation", message, entry, ("key", "rotation"), help_)
+            message, help_ = (
+                "a new CA key is always an explicit act",
+                "leave `rotation` out; use `certgen apply --rekey`",
+            )
+            yield _error(entry, "ca-rotation", message, "key", "rotation", help_=help_)
 
 
 def algorithms_are_known_to_programs(bundle: Bundle) -> Iterator[Diagnostic]:
@@ -196,19 +216,24 @@ def algorithms_are_known_to_programs(bundle: Bundle) -> Iterator[Diagnostic]:
         above = [issuer.key.algorithm for issuer in bundle.issuers_above(entry.address) if issuer.supplied is None]
         if any(isinstance(a, KeyAlgorithm) and a.is_post_quantum for a in [*above, algorithm]):
             message = f"{entry.address} has ML-DSA in its path, which OpenSSL before 3.5, Java 17 and Node 20 refuse"
-            yield _finding("unsupported-by-programs", message, entry, ("key",), "use ecdsa-p256 for these", Severity.WARNING)
+            yield _warning(entry, "unsupported-by-programs", message, "key", help_="use ecdsa-p256 for these")
         elif algorithm == KeyAlgorithm.ED25519:
             message = f"{entry.address} has an Ed25519 key, which browsers, gRPC and Envoy's client check refuse"
-            yield _finding("unsupported-by-programs", message, entry, ("key",), "use ecdsa-p256 for these", Severity.WARNING)
+            yield _warning(entry, "unsupported-by-programs", message, "key", help_="use ecdsa-p256 for these")
 
 
 def servers_are_short_lived(bundle: Bundle) -> Iterator[Diagnostic]:
     """A TLS server certificate lasts at most 825 days."""
     for entry in _end_entities(bundle):
         seconds = entry.template.validity.seconds
-        if ExtendedKeyUsage.SERVER_AUTH in entry.template.extended_key_usage and (seconds or 0) > LONGEST_SERVER_VALIDITY:
-            message = f"{entry.address} would last {_days(seconds or 0)}; Apple's platforms refuse servers beyond 825 days"
-            yield _finding("long-validity", message, entry, ("validity",), "1y renews itself", Severity.WARNING)
+        if (
+            ExtendedKeyUsage.SERVER_AUTH in entry.template.extended_key_usage
+            and (seconds or 0) > LONGEST_SERVER_VALIDITY
+        ):
+            message = (
+                f"{entry.address} would last {_days(seconds or 0)}; Apple's platforms refuse servers beyond 825 days"
+            )
+            yield _warning(entry, "long-validity", message, "validity", help_="1y renews itself")
 
 
 def supplied_keys_fit(bundle: Bundle) -> Iterator[Diagnostic]:
@@ -217,7 +242,7 @@ def supplied_keys_fit(bundle: Bundle) -> Iterator[Diagnostic]:
         supplied = entry.supplied
         if supplied and supplied.private_key_id not in {None, supplied.path[0].key_id}:
             message = f"`{supplied.private_key_file}` is not the key of `{supplied.certificate_file}`"
-            yield _finding("ca-key-mismatch", message, entry, ("private_key",))
+            yield _error(entry, "ca-key-mismatch", message, "private_key")
 
 
 def trust_files_hold_roots(bundle: Bundle) -> Iterator[Diagnostic]:
@@ -226,7 +251,7 @@ def trust_files_hold_roots(bundle: Bundle) -> Iterator[Diagnostic]:
         for anchor in entry.trust:
             if isinstance(anchor, AnchorFile) and not all(c.is_self_issued for c in anchor.certificates):
                 message = f"`{anchor.file}` holds an intermediate, which nginx, HAProxy and PostgreSQL refuse to trust"
-                yield _finding("anchor-not-root", message, entry, ("trust",), "trust its root", Severity.WARNING)
+                yield _warning(entry, "anchor-not-root", message, "trust", help_="trust its root")
 
 
 RULES: Final[tuple[Rule, ...]] = (
@@ -234,7 +259,7 @@ RULES: Final[tuple[Rule, ...]] = (
     names_are_unique,
     common_names_are_sans,
     names_are_inside_constraints,
-    constraints_are_not_on_members,
+    constraints_can_be_met,
     children_end_before_issuers,
     validities_are_whole,
     windows_are_shorter_than_validities,
@@ -274,17 +299,13 @@ def _made(bundle: Bundle) -> Iterator[Entry]:
     return (entry for entry in bundle.entries if entry.supplied is None)
 
 
-def _finding(
-    code: str,
-    message: str,
-    entry: Entry,
-    place: Route,
-    help_: str | None = None,
-    severity: Severity = Severity.ERROR,
-    *,
-    at_key: bool = False,
-) -> Diagnostic:
-    return Diagnostic(severity, code, message, help=help_, route=(*_route(entry.address), *place), at_key=at_key)
+def _error(entry: Entry, code: str, message: str, *place: str | int, help_: str | None = None) -> Diagnostic:
+    route = (*_route(entry.address), *place)
+    return Diagnostic(Severity.ERROR, code, message, help=help_, route=route, at_key=not place)
+
+
+def _warning(entry: Entry, code: str, message: str, *place: str | int, help_: str | None = None) -> Diagnostic:
+    return Diagnostic(Severity.WARNING, code, message, help=help_, route=(*_route(entry.address), *place))
 
 
 def _route(address: Address) -> Route:

@@ -23,7 +23,7 @@ _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
-Plain = str | None | list["Plain"] | dict[str, "Plain"]
+Plain = str | list["Plain"] | dict[str, "Plain"] | None
 
 
 @dataclass(slots=True)
@@ -34,7 +34,7 @@ class Node:
     column: int
     end_line: int
     end_column: int
-    value: str | None | list[Node] | dict[str, Node]
+    value: str | list[Node] | dict[str, Node] | None
     keys: dict[str, Node] = field(default_factory=dict)
     """For a mapping, the node of each key."""
     size: int = 1
@@ -73,7 +73,11 @@ class Document:
             parent = self._nearest(route[: depth - 1])[0]
             node = parent.keys.get(str(route[depth - 1]), node)
         return Diagnostic(
-            diagnostic.severity, diagnostic.code, diagnostic.message, help=diagnostic.help, span=self._span(node)
+            diagnostic.severity,
+            diagnostic.code,
+            diagnostic.message,
+            help=diagnostic.help,
+            span=self._span(node),
         )
 
     def _as_written(self, route: Route) -> Route:
@@ -209,16 +213,19 @@ class _Composer:
 
     def _close(self, event: yaml.Event) -> Node:
         frame = self._stack.pop()
-        frame.node.end_line, frame.node.end_column = event.end_mark.line, event.end_mark.column
+        end = _node_at(event, None)
+        frame.node.end_line, frame.node.end_column = end.end_line, end.end_column
         if frame.anchor is not None:
             self._anchors[frame.anchor] = frame.node
         return frame.node
 
     def _alias(self, event: yaml.AliasEvent) -> Node:
-        name = event.anchor
+        name = str(event.anchor)
         node = self._anchors.get(name)
         if node is None:
-            message = f"the alias `*{name}` " + ("contains itself" if name in self._anchors else "has no anchor above it")
+            message = f"the alias `*{name}` " + (
+                "contains itself" if name in self._anchors else "has no anchor above it"
+            )
             raise CertgenError([self._problem("bad-alias", message, event)])
         self._aliased += node.size
         if self._aliased > MAXIMUM_ALIASED_NODES:
@@ -278,8 +285,8 @@ class _Composer:
             yield from yaml.parse(self._text, Loader=loader)
         except yaml.MarkedYAMLError as reason:
             raise self._syntax_error(reason) from None
-        except yaml.reader.ReaderError as reason:
-            raise self._reader_error(reason) from None
+        except yaml.reader.ReaderError:
+            raise self._reader_error() from None
 
     def _syntax_error(self, reason: yaml.MarkedYAMLError) -> CertgenError:
         mark = reason.problem_mark or reason.context_mark
@@ -294,7 +301,7 @@ class _Composer:
             help_ = "is the line indented right, and a text with `: ` in it quoted?"
         return CertgenError([Diagnostic(Severity.ERROR, "yaml-syntax", f"not YAML: {problem}", help=help_, span=span)])
 
-    def _reader_error(self, reason: yaml.reader.ReaderError) -> CertgenError:
+    def _reader_error(self) -> CertgenError:
         found = _FORBIDDEN.search(self._text)
         before = _LINE_BREAK.split(self._text[: found.start() if found else 0])
         line, column = len(before) - 1, len(before[-1])
@@ -310,8 +317,10 @@ class _Composer:
         return Diagnostic(Severity.ERROR, code, message, help=help_, span=span)
 
 
-def _node_at(event: yaml.Event, value: str | None | list[Node] | dict[str, Node]) -> Node:
+def _node_at(event: yaml.Event, value: str | list[Node] | dict[str, Node] | None) -> Node:
     start, end = event.start_mark, event.end_mark
+    if start is None or end is None:
+        raise TypeError("the parser marks every event")
     return Node(start.line, start.column, end.line, end.column, value)
 
 

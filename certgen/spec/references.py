@@ -15,8 +15,9 @@ from certgen.certificates import (
 from certgen.diagnostics import Diagnostic, Route, Severity
 from certgen.model import AnchorFile, Certificate, SuppliedPublicKey
 from certgen.rfc5280.objects import key_id, public_key_der
-from certgen.spec.schema import Spec
+from certgen.spec.schema import CertificateAuthority, Spec
 from certgen.tree import FileContent
+
 
 @dataclass(frozen=True, slots=True)
 class Reference:
@@ -40,7 +41,7 @@ def is_weak(algorithm: str) -> bool:
 
 def references(spec: Spec) -> Iterator[Reference]:
     """Give every mention of a file in a spec."""
-    authorities = {("cas", name): authority for name, authority in spec.cas.items()}
+    authorities: dict[Route, CertificateAuthority] = {("cas", name): authority for name, authority in spec.cas.items()}
     if spec.ca is not None:
         authorities["ca",] = spec.ca
     for route, authority in authorities.items():

@@ -113,7 +113,13 @@ class _Resolver:
         named = dict(spec.cas)
         if "ca" in spec.model_fields_set:
             if named:
-                self._refuse("ca-and-cas", "a spec has `ca` or `cas`, not both", ("ca",), "move it into `cas`", key=True)
+                self._refuse(
+                    "ca-and-cas",
+                    "a spec has `ca` or `cas`, not both",
+                    ("ca",),
+                    "move it into `cas`",
+                    key=True,
+                )
             named = {"ca": spec.ca or CertificateAuthority(), **named}
         return {Address(Section.CAS, name): named[name] for name in sorted(named)}
 
@@ -196,7 +202,9 @@ class _Resolver:
             path_length=self._levels_below(address) if derived else authority.path_length,
             path_length_derived=derived,
             name_constraints=_constraints(authority),
-            **self._urls(authority, role),
+            crl_distribution_points=self._urls("crl_distribution_points", authority, role),
+            ocsp=self._urls("ocsp", authority, role),
+            ca_issuers=self._urls("ca_issuers", authority, role),
         )
         longest = max((self._seconds(child) for child in self._issued_by(address)), default=0)
         return Entry(
@@ -217,7 +225,9 @@ class _Resolver:
             subject_alt_names=member.sans or (),
             key_usage=frozenset(member.key_usage or (KeyUsage.DIGITAL_SIGNATURE,)),
             extended_key_usage=frozenset(member.extended_key_usage or _PURPOSES[role]),
-            **self._urls(member, role),
+            crl_distribution_points=self._urls("crl_distribution_points", member, role),
+            ocsp=self._urls("ocsp", member, role),
+            ca_issuers=self._urls("ca_issuers", member, role),
         )
         route = (*_route(address), "public_key")
         return Entry(
@@ -257,12 +267,12 @@ class _Resolver:
         rotation = next((layer.rotation for layer in rotations if layer.rotation), KeyRotation.KEEP)
         return KeyPolicy(algorithm, rotation, mode)
 
-    def _urls(self, entry: CertificateAuthority | EndEntity, role: Role) -> dict[str, tuple[str, ...]]:
-        """Give the locations of the issuer's information; a root has no issuer, so it inherits none."""
+    def _urls(self, name: str, entry: CertificateAuthority | EndEntity, role: Role) -> tuple[str, ...]:
+        """Give locations of the issuer's information; a root has no issuer, so it inherits none."""
         inherited = Defaults() if role is Role.ROOT_CA else self._defaults
-        names = ("crl_distribution_points", "ocsp", "ca_issuers")
-        chosen = {name: (getattr(entry, name), getattr(inherited, name)) for name in names}
-        return {name: own if own is not None else (other or ()) for name, (own, other) in chosen.items()}
+        own: tuple[str, ...] | None = getattr(entry, name)
+        default: tuple[str, ...] | None = getattr(inherited, name)
+        return (default or ()) if own is None else own
 
     def _trust(self, address: Address, member: EndEntity) -> tuple[TrustAnchor, ...]:
         if member.trust is None:
@@ -279,7 +289,10 @@ class _Resolver:
                 roots += self._trusted_root(item, (*route, number))
         if not member.trust:
             self._refuse("empty-trust", f"{address} would trust nobody", route, "name a root, or leave `trust` out")
-        return (*sorted(set(roots), key=lambda top: top.sort_key), *sorted(set(anchors), key=lambda a: a.file))
+        return (
+            *sorted(set(roots), key=lambda top: top.sort_key),
+            *sorted(set(anchors), key=lambda a: a.file),
+        )
 
     def _trusted_root(self, name: str, route: Route) -> list[Address]:
         address = Address(Section.CAS, name)
@@ -291,7 +304,12 @@ class _Resolver:
             return []
         if self._issuers[address] is not None:
             help_ = f"trust its root `{self._top(address).name}`"
-            self._refuse("not-a-root", f"`{name}` is an intermediate, which many programs refuse to trust", route, help_)
+            self._refuse(
+                "not-a-root",
+                f"`{name}` is an intermediate, which many programs refuse to trust",
+                route,
+                help_,
+            )
             return []
         return [address]
 

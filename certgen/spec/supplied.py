@@ -14,7 +14,10 @@ from certgen.spec.schema import CertificateAuthority
 
 
 def supplied_authority(
-    address: Address, authority: CertificateAuthority, files: ReferencedFiles, refuse: Callable[[Diagnostic], None]
+    address: Address,
+    authority: CertificateAuthority,
+    files: ReferencedFiles,
+    refuse: Callable[[Diagnostic], None],
 ) -> SuppliedAuthority | None:
     """Read a CA that the user brings.
 

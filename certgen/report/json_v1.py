@@ -1,0 +1,93 @@
+"""What `--json` prints, version 1: kept apart from the values inside, so that those may change."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from certgen.apply import Outcome
+from certgen.diagnostics import Diagnostic
+from certgen.plan.values import Change, Plan
+from certgen.report.plan import plan_diagnostics
+
+VERSION: Final = 1
+
+
+def render(command: str, body: dict[str, Any]) -> str:
+    """Write the answer of a command as JSON, with the version of this format first."""
+    return json.dumps({"version": VERSION, "command": command, **body}, indent=2) + "\n"
+
+
+def diagnostic(item: Diagnostic) -> dict[str, Any]:
+    """Give a diagnostic; the place counts lines and columns from 1."""
+    place = None
+    if item.span is not None:
+        span = item.span
+        place = {"file": span.file, "line": span.line, "column": span.column, "length": span.length}
+    return {
+        "severity": str(item.severity),
+        "code": item.code,
+        "message": item.message,
+        "help": item.help,
+        "place": place,
+        "where": item.where,
+    }
+
+
+def diagnostics(items: Iterable[Diagnostic]) -> list[dict[str, Any]]:
+    """Give diagnostics in their order."""
+    return [diagnostic(item) for item in items]
+
+
+def plan(item: Plan, folder: Path, *, is_all: bool) -> dict[str, Any]:
+    """Give a plan; the addresses that are kept only where all are asked for."""
+    body: dict[str, Any] = {
+        "name": item.name,
+        "output": str(folder),
+        "at": _moment(item.now),
+        "in_sync": item.is_in_sync,
+        "changes": [_change(change) for change in item.changes],
+        "summary": {"changes": len(item.changes), "kept": len(item.kept)},
+        "widenings": [str(widening) for widening in item.widenings],
+        "diagnostics": diagnostics(plan_diagnostics(item)),
+    }
+    if is_all:
+        body["kept"] = [str(address) for address in item.kept]
+    return body
+
+
+def outcome(item: Outcome, folder: Path) -> dict[str, Any]:
+    """Give what was done to one tree."""
+    return {
+        **plan(item.plan, folder, is_all=False),
+        "in_sync": True,
+        "written": list(item.written),
+        "removed": list(item.removed),
+        "mended": list(item.mended),
+        "resumed": item.resumed,
+    }
+
+
+def _change(change: Change) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "address": str(change.address),
+        "action": str(change.action),
+        "reasons": [
+            {"code": str(reason.code), "what": reason.what, "was": reason.was, "wanted": reason.wanted}
+            for reason in change.reasons
+        ],
+        "key": str(change.key) if change.key else None,
+        "writes": list(change.writes),
+        "removes": list(change.removes),
+    }
+    if change.signing is not None:
+        issuance = change.signing.issuance
+        body["not_before"], body["not_after"] = _moment(issuance.not_before), _moment(issuance.not_after)
+    return body
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"

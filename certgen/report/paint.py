@@ -1,0 +1,50 @@
+"""How text reaches a terminal: styles by meaning, and no character that could steer the terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+from enum import StrEnum
+
+
+class Style(StrEnum):
+    """What a piece of text means; the command line chooses the colour."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+    ADDED = "added"
+    CHANGED = "changed"
+    REMOVED = "removed"
+    STRONG = "strong"
+    FAINT = "faint"
+
+
+Painter = Callable[[str, Style], str]
+
+
+def plain(text: str, style: Style) -> str:  # noqa: ARG001 - the painter that paints nothing
+    """Leave text as it is."""
+    return text
+
+
+def printable(text: str) -> str:
+    """Escape what a terminal would obey or hide: control, direction and invisible characters."""
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def wrapped(text: str, width: int | None, indent: str = "") -> str:
+    """Break text between words at a width; lines after the first are indented. None leaves it whole."""
+    if width is None or len(text) <= width:
+        return text
+    lines = textwrap.wrap(
+        text, max(width, 20), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(lines)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -1,0 +1,137 @@
+"""A plan, or what became of it, for people: a line an address, a summary line last."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from certgen.apply import Outcome
+from certgen.diagnostics import Diagnostic, Severity
+from certgen.plan.values import Action, Change, KeyFate, Plan, Reason, ReasonCode
+from certgen.report.paint import Painter, Style, plain, printable, wrapped
+
+_SIGNS = {
+    Action.ISSUE: ("+", Style.ADDED),
+    Action.RENEW: ("~", Style.CHANGED),
+    Action.UPDATE: ("~", Style.CHANGED),
+    Action.REKEY: ("!", Style.CHANGED),
+    Action.WRITE: ("=", Style.CHANGED),
+    Action.REMOVE: ("-", Style.REMOVED),
+}
+_DONE = {
+    Action.ISSUE: "issued",
+    Action.RENEW: "renewed",
+    Action.UPDATE: "updated",
+    Action.REKEY: "re-keyed",
+    Action.WRITE: "written",
+    Action.REMOVE: "removed",
+}
+_KEYS = {
+    KeyFate.KEPT: "key kept",
+    KeyFate.NEW: "new key",
+    KeyFate.ELSEWHERE: "key is elsewhere",
+}
+
+
+def render_plan(plan: Plan, folder: Path, paint: Painter = plain, width: int | None = None) -> str:
+    """Write what `apply` would do to one tree.
+
+    Args:
+        plan: the plan.
+        folder: the tree's folder.
+        paint: gives the colours.
+        width: the terminal's width in characters; None for no terminal.
+    """
+    lines = [*_lines(plan, paint, width), _summary(plan, folder, paint)]
+    return "\n".join(lines) + "\n"
+
+
+def render_outcome(outcome: Outcome, folder: Path, paint: Painter = plain, width: int | None = None) -> str:
+    """Write what was done to one tree, in the words of the plan."""
+    plan = outcome.plan
+    if outcome.is_empty:
+        return f"{paint(plan.name, Style.STRONG)}: nothing to do, {_entries(len(plan.kept))} in sync\n"
+    counts = Counter(change.action for change in plan.changes)
+    parts = [f"{counts[action]} {_DONE[action]}" for action in Action if counts[action]]
+    parts += [f"{len(outcome.mended)} file modes mended"] if outcome.mended else []
+    parts += [f"{len(plan.kept)} in sync"] if plan.kept else []
+    resumed = "an interrupted run was completed\n" if outcome.resumed else ""
+    summary = f"{paint(plan.name, Style.STRONG)}: {', '.join(parts)} in {printable(str(folder))}"
+    return "\n".join([*_lines(plan, paint, width), resumed + summary]) + "\n"
+
+
+def plan_diagnostics(plan: Plan) -> tuple[Diagnostic, ...]:
+    """Give all that a plan has to say beside its changes: what is in the way first, then warnings and notes."""
+    modes = (
+        Diagnostic(
+            Severity.WARNING,
+            "key-mode",
+            f"{mode.address}/{mode.file} has mode {mode.was:04o}, asked is {mode.wanted:04o}",
+            help="`certgen apply` mends it",
+            where=f"{mode.address}/{mode.file}",
+        )
+        for mode in plan.modes
+    )
+    return (*plan.obstacles, *plan.consents, *plan.notices, *modes)
+
+
+def describe_reason(reason: Reason) -> str:
+    """Say a reason with its evidence in a few words."""
+    about = f" {reason.what}" if reason.what else ""
+    if reason.code is ReasonCode.SANS_CHANGED:
+        return f"{reason.code}: {_difference(reason.was or '', reason.wanted or '')}"
+    match reason.was, reason.wanted:
+        case None, None:
+            return f"{reason.code}{about}"
+        case was, None:
+            return f"{reason.code}{about}: {was}"
+        case None, wanted:
+            return f"{reason.code}{about}: {wanted}"
+        case was, wanted:
+            return f"{reason.code}{about}: {was} -> {wanted}"
+
+
+def _lines(plan: Plan, paint: Painter, width: int | None) -> Iterable[str]:
+    for widening in plan.widenings:
+        yield paint(f"  ! {printable(str(widening))}", Style.WARNING)
+    longest = max((len(str(change.address)) for change in plan.changes), default=0)
+    for change in plan.changes:
+        yield _change(change, min(longest, 32), paint, width)
+
+
+def _change(change: Change, column: int, paint: Painter, width: int | None) -> str:
+    sign, style = _SIGNS[change.action]
+    reasons = "; ".join(printable(describe_reason(reason)) for reason in change.reasons)
+    key = f" ({_KEYS[change.key]})" if change.key else ""
+    head = f"  {sign} {change.address!s:<{column}}  {change.action:<6}  "
+    body = wrapped(f"{head}{reasons}{key}", width, " " * min(len(head), 24))
+    return body.replace(f"  {sign} ", f"  {paint(sign, style)} ", 1)
+
+
+def _summary(plan: Plan, folder: Path, paint: Painter) -> str:
+    name = paint(plan.name, Style.STRONG)
+    if plan.obstacles:
+        return f"{name}: stuck, {len(plan.obstacles)} in the way; nothing can be applied"
+    if not plan.changes:
+        return f"{name}: in sync, {_entries(len(plan.kept))}"
+    counts = Counter(change.action for change in plan.changes)
+    parts = [f"{counts[action]} to {action}" for action in Action if counts[action]]
+    return f"{name}: {', '.join(parts)}, {len(plan.kept)} in sync in {printable(str(folder))}"
+
+
+def _entries(count: int) -> str:
+    return f"{count} entry" if count == 1 else f"{count} entries"
+
+
+def _difference(was: str, wanted: str) -> str:
+    """Show two lists of names as what was added and what was taken away."""
+    before, after = _items(was), _items(wanted)
+    changes = [f"+{name}" for name in after if name not in before] + [
+        f"-{name}" for name in before if name not in after
+    ]
+    return " ".join(changes)
+
+
+def _items(text: str) -> Sequence[str]:
+    return [] if text == "none" else text.split(", ")

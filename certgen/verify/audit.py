@@ -1,0 +1,302 @@
+"""One tree against its spec: files, keys, names, usages, paths, anchors, modes, ownership."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import PurePosixPath
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from certgen.diagnostics import Diagnostic, Severity
+from certgen.manifest import DamagedManifestError, Manifest, parse_manifest
+from certgen.model import Address, AnchorFile, Bundle, Certificate, Entry
+from certgen.rfc5280 import objects
+from certgen.store import Tree
+from certgen.tree import (
+    CERTIFICATE_FILE,
+    IGNORE_FILE,
+    KEY_FILE,
+    MACHINE_FOLDER,
+    MANIFEST_FILE,
+    SPARE_KEY_FILE,
+    TRUST_FILE,
+    FileKind,
+    FileState,
+    ignore_file,
+)
+from certgen.verify.lint import lint
+from certgen.verify.paths import faults_of_path, refusal_by_library
+
+
+def verify(bundle: Bundle, tree: Tree, now: datetime) -> tuple[Diagnostic, ...]:
+    """Audit a tree.
+
+    Args:
+        bundle: what the spec describes.
+        tree: the tree; it is only read.
+        now: the time for which to judge, aware, in UTC.
+
+    Returns:
+        The findings, as errors, and notes on what was only looked at; sound is a tree without errors.
+    """
+    return tuple(_Audit(bundle, tree, now).findings())
+
+
+class _Audit:
+    def __init__(self, bundle: Bundle, tree: Tree, now: datetime) -> None:
+        self._bundle = bundle
+        self._now = now
+        self._paths = tree.paths()
+        self._files = tree.read(self._paths)
+        self._certificates: dict[Address, list[x509.Certificate]] = {}
+
+    def findings(self) -> Iterator[Diagnostic]:
+        """Give all findings, entries in the order of the bundle, then those of the tree."""
+        if not self._paths:
+            yield _finding(
+                "no-tree",
+                f"there is no tree of {self._bundle.name}",
+                self._bundle.name,
+                "run `certgen apply`",
+            )
+            return
+        for entry in self._bundle.entries:
+            if entry.supplied is not None:
+                self._certificates[entry.address] = [_load(c) for c in entry.supplied.path]
+            else:
+                yield from self._read_certificates(entry)
+        for entry in self._bundle.entries:
+            if entry.supplied is None and entry.address in self._certificates:
+                yield from self._judge(entry, self._certificates[entry.address])
+            if entry.supplied is None and entry.public_key is None:
+                yield from self._judge_key(entry)
+        yield from self._judge_serials()
+        yield from self._judge_tree()
+
+    def _read_certificates(self, entry: Entry) -> Iterator[Diagnostic]:
+        path = f"{entry.address}/{CERTIFICATE_FILE}"
+        state = self._state(path)
+        if state.kind is FileKind.ABSENT:
+            yield _finding("file-missing", f"{path} is missing", path)
+            return
+        found = _parse(state)
+        if found:
+            self._certificates[entry.address] = found
+        else:
+            yield _finding("file-unreadable", f"{path} holds no certificate that can be read", path)
+
+    def _judge(self, entry: Entry, certificates: list[x509.Certificate]) -> Iterator[Diagnostic]:
+        address, own = str(entry.address), certificates[0]
+        yield from self._judge_contents(entry, own)
+        for certificate in certificates[1:]:
+            if certificate.subject == certificate.issuer:
+                yield _finding(
+                    "root-in-path",
+                    f"{address}/{CERTIFICATE_FILE} holds a root, which peers do not need",
+                    address,
+                )
+        for sentence in lint(own):
+            yield _finding("lint", f"{address}: {sentence}", address)
+        yield from self._judge_path(entry, certificates)
+        if not entry.is_ca:
+            yield from self._judge_anchors(entry)
+
+    def _judge_contents(self, entry: Entry, own: x509.Certificate) -> Iterator[Diagnostic]:
+        """Compare what a certificate says with what the spec asks: subject, names, usages, key."""
+        address, template = str(entry.address), entry.template
+        subject = objects.from_name(own.subject)
+        if subject != template.subject:
+            yield _finding(
+                "wrong-subject", f"{address} is for `{subject}`, the spec says `{template.subject}`", address
+            )
+        names = {objects.from_general_name(name) for name in _names(own)}
+        for name in sorted(set(template.subject_alt_names) - names, key=str):
+            yield _finding("wrong-names", f"{address} lacks the name {name}", address)
+        for name in sorted(names - set(template.subject_alt_names), key=str):
+            yield _finding("wrong-names", f"{address} has the name {name}, which the spec does not", address)
+        if _purposes(own) != {objects.PURPOSE_OIDS[purpose].dotted_string for purpose in template.extended_key_usage}:
+            wanted = ", ".join(sorted(template.extended_key_usage)) or "none"
+            yield _finding("wrong-usage", f"{address} has other extended key usages than {wanted}", address)
+        algorithm = objects.algorithm_of(own.public_key())
+        wanted_algorithm = entry.public_key.algorithm if entry.public_key else entry.key.algorithm
+        if algorithm != wanted_algorithm:
+            yield _finding(
+                "wrong-key-algorithm",
+                f"{address} has a key of {algorithm}, the spec says {wanted_algorithm}",
+                address,
+            )
+        if entry.public_key and objects.public_key_der(own.public_key()) != entry.public_key.public_key:
+            yield _finding("key-mismatch", f"{address} is for another key than `{entry.public_key.file}`", address)
+
+    def _judge_path(self, entry: Entry, certificates: list[x509.Certificate]) -> Iterator[Diagnostic]:
+        address = str(entry.address)
+        path, root = self._path_to_root(entry, certificates)
+        if root is None:
+            yield _finding(
+                "path-broken", f"the root above {address} is not there, so its path cannot be judged", address
+            )
+            return
+        faults = list(dict.fromkeys(faults_of_path(path, root, self._now)))
+        for fault in faults:
+            code = (
+                "expired"
+                if "expired on" in fault
+                else "not-yet-valid"
+                if "not valid before" in fault
+                else "path-broken"
+            )
+            yield _finding(code, f"{address}: {fault}", address)
+        if not faults and not entry.is_ca:
+            refusal = refusal_by_library(path, root, entry.template.role, self._now)
+            if refusal is not None:
+                yield _finding("path-refused", f"{address} is refused by cryptography's verifier: {refusal}", address)
+
+    def _path_to_root(
+        self, entry: Entry, certificates: list[x509.Certificate]
+    ) -> tuple[list[x509.Certificate], x509.Certificate | None]:
+        """Give the path as a peer would get it, and the root above it; a CA's path goes over its issuers' files."""
+        if entry.issuer is None:
+            return certificates[:1], certificates[0]
+        above = self._bundle.issuers_above(entry.address)
+        path = list(certificates)
+        if entry.is_ca:
+            path += [item for issuer in above[:-1] for item in self._certificates.get(issuer.address, [])[:1]]
+        top = above[-1]
+        if top.supplied is not None:
+            if entry.is_ca:
+                path += [_load(c) for c in top.supplied.path if not c.is_self_issued]
+            return path, _load(top.supplied.roots[0])
+        return path, next(iter(self._certificates.get(top.address, [])), None)
+
+    def _judge_anchors(self, entry: Entry) -> Iterator[Diagnostic]:
+        path = f"{entry.address}/{TRUST_FILE}"
+        state = self._state(path)
+        if state.kind is FileKind.ABSENT:
+            yield _finding("file-missing", f"{path} is missing", path)
+            return
+        found = {certificate.fingerprint(_SHA256) for certificate in _parse(state)}
+        wanted: set[bytes] = set()
+        for anchor in entry.trust:
+            if isinstance(anchor, AnchorFile):
+                wanted |= {_load(c).fingerprint(_SHA256) for c in anchor.certificates}
+                continue
+            supplied = self._bundle[anchor].supplied
+            roots = [_load(c) for c in supplied.roots] if supplied else self._certificates.get(anchor, [])
+            wanted |= {root.fingerprint(_SHA256) for root in roots}
+        if found - wanted:
+            yield _finding("wrong-trust", f"{path} trusts {len(found - wanted)} that the spec does not name", path)
+        if wanted - found:
+            yield _finding("wrong-trust", f"{path} lacks {len(wanted - found)} that the spec names", path)
+
+    def _judge_key(self, entry: Entry) -> Iterator[Diagnostic]:
+        path = f"{entry.address}/{KEY_FILE}"
+        state = self._state(path)
+        if state.kind is FileKind.ABSENT:
+            yield Diagnostic(Severity.NOTE, "key-elsewhere", f"{path} is not on this machine", where=path)
+            return
+        if state.mode & ~entry.key.mode:
+            message = f"{path} has mode {state.mode:04o}, asked is {entry.key.mode:04o}"
+            yield _finding("key-mode", message, path, "`certgen apply` mends it")
+        try:
+            key = serialization.load_pem_private_key(state.content, None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            yield _finding("file-unreadable", f"{path} holds no private key that can be read", path)
+            return
+        certificates = self._certificates.get(entry.address)
+        public = key.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        if certificates and objects.public_key_der(certificates[0].public_key()) != public:
+            yield _finding("key-mismatch", f"{path} does not fit its certificate", path)
+
+    def _judge_serials(self) -> Iterator[Diagnostic]:
+        """RFC 5280 4.1.2.2: issuer and serial number name one certificate."""
+        owned = [(address, certificates[0]) for address, certificates in self._certificates.items()]
+        counts = Counter((certificate.issuer, certificate.serial_number) for _, certificate in owned)
+        for address, certificate in owned:
+            if counts[certificate.issuer, certificate.serial_number] > 1:
+                message = f"{address} shares its serial number with another certificate of its issuer"
+                yield _finding("serial-repeated", message, str(address))
+
+    def _judge_tree(self) -> Iterator[Diagnostic]:
+        if self._state(IGNORE_FILE).content != ignore_file(self._bundle.source):
+            yield _finding(
+                "ignore-file",
+                f"{IGNORE_FILE} does not keep private keys out of git as it should",
+                IGNORE_FILE,
+            )
+        manifest = self._manifest()
+        if manifest is None:
+            yield _finding(
+                "manifest",
+                f"{MANIFEST_FILE} is missing or damaged",
+                MANIFEST_FILE,
+                "`certgen apply` rebuilds it",
+            )
+            return
+        made = {entry.address for entry in self._bundle.entries if entry.supplied is None}
+        for address in sorted(set(manifest.entries) - made, key=lambda address: address.sort_key):
+            yield _finding(
+                "orphan", f"{address} is not in the spec", str(address), "`certgen apply --prune` removes it"
+            )
+        for path in self._paths:
+            if not self._is_known(path, manifest):
+                yield Diagnostic(Severity.NOTE, "unknown-file", f"{path} is not certgen's", where=path)
+
+    def _manifest(self) -> Manifest | None:
+        try:
+            return parse_manifest(self._state(MANIFEST_FILE).content)
+        except DamagedManifestError:
+            return None
+
+    def _is_known(self, path: str, manifest: Manifest) -> bool:
+        parts = PurePosixPath(path).parts
+        if path in {IGNORE_FILE, MANIFEST_FILE} or parts[0] == MACHINE_FOLDER:
+            return True
+        try:
+            address = Address.parse("/".join(parts[:2]))
+        except ValueError:
+            return False
+        name = "/".join(parts[2:])
+        return manifest.owns(address, name) or name.startswith(SPARE_KEY_FILE)
+
+    def _state(self, path: str) -> FileState:
+        return self._files.get(path) or FileState(FileKind.ABSENT)
+
+
+_SHA256 = SHA256()
+
+
+def _parse(state: FileState) -> list[x509.Certificate]:
+    try:
+        return x509.load_pem_x509_certificates(state.content)
+    except ValueError:
+        return []
+
+
+def _load(certificate: Certificate) -> x509.Certificate:
+    return x509.load_der_x509_certificate(certificate.der)
+
+
+def _names(certificate: x509.Certificate) -> list[x509.GeneralName]:
+    try:
+        return list(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+    except x509.ExtensionNotFound:
+        return []
+
+
+def _purposes(certificate: x509.Certificate) -> set[str]:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return set()
+    return {oid.dotted_string for oid in found}
+
+
+def _finding(code: str, message: str, where: str, help_: str | None = None) -> Diagnostic:
+    return Diagnostic(Severity.ERROR, code, message, help=help_, where=where)
