@@ -11,7 +11,7 @@ from certgen.issue import Issuance
 from certgen.model import Address, Bundle, Certificate, Entry, KeyRotation
 from certgen.plan.authorities import Projection, known_certificate, supplied_projection
 from certgen.plan.compare import compare_contents
-from certgen.plan.derived import Derived, judge_derived, judge_trust_widening
+from certgen.plan.derived import Derived, judge_derived, judge_trust, judge_trust_widening
 from certgen.plan.housekeeping import (
     foreign_files,
     mode_changes,
@@ -35,7 +35,7 @@ from certgen.plan.values import (
     Signing,
     Widening,
 )
-from certgen.tree import KEY_FILE, Observed, ObservedEntry, file_names
+from certgen.tree import KEY_FILE, TRUST_FILE, Observed, ObservedEntry, file_names
 
 _TIME_REASONS = frozenset({ReasonCode.EXPIRED, ReasonCode.RENEWAL_DUE, ReasonCode.NOT_YET_VALID, ReasonCode.REQUESTED})
 _NO_REQUESTS = Requests()
@@ -251,7 +251,12 @@ class _Decision:
             self._key_order(case, fate),
             entry.issuer,
         )
-        names = tuple(name for name in file_names(entry) if name != KEY_FILE or fate is KeyFate.NEW)
+        trust = [] if entry.is_ca else judge_trust(entry, case.found, self._projections)
+        if case.certificate is not None:
+            case.reasons += trust
+        kept = {KEY_FILE} if fate is not KeyFate.NEW else set()
+        kept |= {TRUST_FILE} if not trust else set()
+        names = tuple(name for name in file_names(entry) if name not in kept)
         change = Change(
             address,
             _action(case, fate),

@@ -32,7 +32,7 @@ def judge_derived(
     files = [CERTIFICATE_FILE] if reasons else []
     widenings: tuple[Widening, ...] = ()
     if not entry.is_ca:
-        trust_reasons = _trust_reasons(entry, found, projections)
+        trust_reasons = judge_trust(entry, found, projections)
         reasons += trust_reasons
         files += [TRUST_FILE] if trust_reasons else []
         if found.anchors is not None:
@@ -97,7 +97,8 @@ def _path_reasons(
     return _compare_file(file.content, [certificate, *found.path], wanted, ReasonCode.PATH_CHANGED, CERTIFICATE_FILE)
 
 
-def _trust_reasons(entry: Entry, found: ObservedEntry, projections: Projections) -> list[Reason]:
+def judge_trust(entry: Entry, found: ObservedEntry, projections: Projections) -> list[Reason]:
+    """Compare an end entity's trust file with the roots that it should hold."""
     file = found.file(TRUST_FILE)
     if file.kind is FileKind.ABSENT:
         return [Reason(ReasonCode.MISSING, what=TRUST_FILE)]

@@ -57,7 +57,7 @@ def render_outcome(outcome: Outcome, folder: Path, paint: Painter = plain, width
     parts += [f"{len(outcome.mended)} file modes mended"] if outcome.mended else []
     parts += [f"{len(plan.kept)} in sync"] if plan.kept else []
     resumed = "an interrupted run was completed\n" if outcome.resumed else ""
-    summary = f"{paint(plan.name, Style.STRONG)}: {', '.join(parts)} in {printable(str(folder))}"
+    summary = f"{paint(plan.name, Style.STRONG)}: {', '.join(parts)} ({printable(str(folder))})"
     return "\n".join([*_lines(plan, paint, width), resumed + summary]) + "\n"
 
 
@@ -117,7 +117,7 @@ def _summary(plan: Plan, folder: Path, paint: Painter) -> str:
         return f"{name}: in sync, {_entries(len(plan.kept))}"
     counts = Counter(change.action for change in plan.changes)
     parts = [f"{counts[action]} to {action}" for action in Action if counts[action]]
-    return f"{name}: {', '.join(parts)}, {len(plan.kept)} in sync in {printable(str(folder))}"
+    return f"{name}: {', '.join(parts)}, {len(plan.kept)} in sync ({printable(str(folder))})"
 
 
 def _entries(count: int) -> str:

@@ -65,10 +65,11 @@ def refusal_by_library(
     if not _can_judge(path, root):
         return None
     builder = PolicyBuilder().store(Store([root])).time(now.replace(tzinfo=None))
-    builder = builder.extension_policies(
-        ca_policy=ExtensionPolicy.webpki_defaults_ca(),
-        ee_policy=ExtensionPolicy.permit_all().require_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, None),
-    )
+    if _extension(path[0], x509.SubjectAlternativeName) is None:
+        # A client may do without a name; the library's own policy would refuse it.
+        policy = ExtensionPolicy.webpki_defaults_ee()
+        policy = policy.may_be_present(x509.SubjectAlternativeName, Criticality.AGNOSTIC, None)
+        builder = builder.extension_policies(ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=policy)
     try:
         if role is not Role.CLIENT and (subject := _subject_to_ask_for(path[0])) is not None:
             builder.build_server_verifier(subject).verify(path[0], list(path[1:]))

@@ -1,0 +1,73 @@
+"""The options that commands share, and how their values are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def screen_options(function: _F) -> _F:
+    """Add the options by which a command is told how to speak."""
+    for option in (
+        click.option(
+            "--color",
+            type=click.Choice(["auto", "always", "never"]),
+            default="auto",
+            help="When to use colours.",
+        ),
+        click.option("-v", "--verbose", is_flag=True, help="Say more."),
+        click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors."),
+        click.option("--json", "is_json", is_flag=True, help="Short for --format json."),
+        click.option(
+            "--format",
+            "form",
+            type=click.Choice(["text", "json"]),
+            default="text",
+            help="How results are written.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+specs_argument = click.argument("specs", nargs=-1, type=click.Path(path_type=Path), metavar="[SPEC]...")
+output_option = click.option(
+    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("output"), show_default=True,
+    help="The folder of all trees; a spec named shop compiles to DIR/shop.", metavar="DIR",
+)  # fmt: skip
+at_option = click.option("--at", metavar="TIME", help="Judge as if it were then: an RFC 3339 time, or +30d.")
+
+
+def request_options(function: _F) -> _F:
+    """Add the options by which a person asks for what the spec does not say."""
+    for option in (
+        click.option("--no-renew", is_flag=True, help="Time alone is no reason; expired still is."),
+        click.option("--rekey", metavar="ADDRESS", multiple=True, help="Make a new key, and all that follows from it."),
+        click.option("--renew", metavar="ADDRESS", multiple=True, help="Renew though it is not due."),
+        click.option("--prune", is_flag=True, help="Remove what the spec no longer has."),
+    ):
+        function = option(function)
+    return function
+
+
+def read_moment(at: str | None) -> datetime:
+    """Read `--at`: a time, or a duration from now."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    if at is None:
+        return now
+    from pydantic_core import PydanticCustomError
+
+    from certgen.spec.fields import duration, moment
+
+    try:
+        return now + timedelta(seconds=duration(at[1:])) if at.startswith("+") else moment(at)
+    except PydanticCustomError as reason:
+        raise click.BadParameter(
+            f"{reason.message()}; for example +30d or 2027-01-31T00:00:00Z", param_hint="--at"
+        ) from None

@@ -1,0 +1,83 @@
+"""How a run speaks: results to standard output, diagnostics and progress to standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn, TextIO
+
+import click
+
+from certgen.diagnostics import Diagnostic
+from certgen.report.paint import Painter, Style, plain
+
+SOUND: Final = 0
+DIFFERENT: Final = 1
+UNKNOWN: Final = 2
+
+_COLORS: Final[dict[Style, dict[str, Any]]] = {
+    Style.ERROR: {"fg": "red", "bold": True},
+    Style.WARNING: {"fg": "yellow", "bold": True},
+    Style.NOTE: {"fg": "blue", "bold": True},
+    Style.ADDED: {"fg": "green"},
+    Style.CHANGED: {"fg": "yellow"},
+    Style.REMOVED: {"fg": "red"},
+    Style.STRONG: {"bold": True},
+    Style.FAINT: {"dim": True},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """Standard output and standard error, as the options of the run want them."""
+
+    is_json: bool
+    is_quiet: bool
+    is_verbose: bool
+    color: str
+
+    def painter(self, stream: TextIO) -> Painter:
+        """Give the painter for a stream: colours on a terminal, or where they are asked for."""
+        if self.color == "never" or (self.color == "auto" and (not stream.isatty() or "NO_COLOR" in os.environ)):
+            return plain
+        return lambda text, style: click.style(text, **_COLORS[style])
+
+    @staticmethod
+    def width(stream: TextIO) -> int | None:
+        """Give a terminal's width in characters; None where the stream is none."""
+        if not stream.isatty():
+            return None
+        import shutil
+
+        return max(40, shutil.get_terminal_size().columns)
+
+    def result(self, text: str) -> None:
+        """Print a result."""
+        if not self.is_quiet or self.is_json:
+            sys.stdout.write(text)
+
+    def diagnose(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """Print diagnostics: errors always, the others unless quiet."""
+        from certgen.report.diagnostics import render_diagnostics
+
+        shown = [item for item in diagnostics if item.is_error or not self.is_quiet]
+        sys.stdout.flush()
+        sys.stderr.write(render_diagnostics(shown, self.painter(sys.stderr), self.width(sys.stderr)))
+
+    def fail(self, command: str, diagnostics: Iterable[Diagnostic]) -> NoReturn:
+        """Show why the run cannot go on, and end it."""
+        items = tuple(diagnostics)
+        self.diagnose(items)
+        if self.is_json:
+            from certgen.report import json_v1
+
+            sys.stdout.write(json_v1.render(command, {"specs": [], "diagnostics": json_v1.diagnostics(items)}))
+        sys.exit(UNKNOWN)
+
+    @classmethod
+    def of(cls, options: dict[str, Any]) -> Screen:
+        """Make the screen that a command's options ask for."""
+        is_json = options["is_json"] or options["form"] == "json"
+        return cls(is_json, options["quiet"], options["verbose"], options["color"])
