@@ -74,9 +74,7 @@ def test_a_good_path_is_accepted(tree: Path, verifier: Verifier, question: Quest
     [(verifier, *bad) for verifier in PATH_VERIFIERS for bad in BAD if askable(verifier, *bad)],
     ids=str,
 )
-def test_a_bad_path_is_refused_for_what_is_bad(
-    tree: Path, verifier: Verifier, why: str, question: Question
-) -> None:
+def test_a_bad_path_is_refused_for_what_is_bad(tree: Path, verifier: Verifier, why: str, question: Question) -> None:
     verdict = question.ask(verifier, tree)
     assert not verdict.accepted
     assert re.search(WORDS[verifier][why], verdict.words), verdict.words
@@ -111,9 +109,7 @@ def test_gofmt_and_go_vet_have_nothing_to_say() -> None:
 
 
 @pytest.fixture(scope="module", params=ALGORITHMS)
-def algorithm_tree(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, Path]:
+def algorithm_tree(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """A key algorithm, and a server's path in which every key is of it."""
     algorithm = str(request.param)
     folder = tmp_path_factory.mktemp(algorithm)
@@ -194,9 +190,7 @@ def test_a_uri_outside_the_name_constraints_is_refused(uri_tree: Path, verifier:
 
 def test_openssl_takes_a_common_name_for_a_host_name_where_there_is_no_dns_name(uri_tree: Path) -> None:
     accepted = {
-        name
-        for name in PATH_VERIFIERS
-        if Question("plain-cn", "server", "gateway").ask(name, uri_tree).accepted
+        name for name in PATH_VERIFIERS if Question("plain-cn", "server", "gateway").ask(name, uri_tree).accepted
     }
     assert accepted == {"openssl"}
 
@@ -248,9 +242,7 @@ def test_a_wildcard_is_no_name_constraint(tmp_path: Path) -> None:
 def test_the_linter_reads_the_intermediates_too(tmp_path: Path, issuing: Authority) -> None:
     no_basic_constraints = Wish("Wrong CA", [key_usage("key_cert_sign")])
     wrong = certify(no_basic_constraints, new_key("ecdsa-p256"), issuing)
-    (server,) = x509.load_pem_x509_certificates(issue(tmp_path, "server", issuing, serving()).read_bytes())[
-        :1
-    ]
+    (server,) = x509.load_pem_x509_certificates(issue(tmp_path, "server", issuing, serving()).read_bytes())[:1]
     findings = pkilint(write_pem(tmp_path / "path.pem", server, wrong))
     assert findings
     assert all(finding.startswith("CN=Wrong CA,") for finding in findings)
@@ -287,9 +279,7 @@ def test_a_question_that_a_verifier_cannot_ask_is_no_refusal(
 
 
 @pytest.mark.parametrize("verifier", ["openssl", "gnutls"])
-def test_a_missing_command_is_no_refusal(
-    tree: Path, verifier: Verifier, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_command_is_no_refusal(tree: Path, verifier: Verifier, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tree))
     with pytest.raises(CannotJudgeError, match="not on this machine: install"):
         Question("server", "server", "api.shop.example").ask(verifier, tree)

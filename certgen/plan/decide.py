@@ -35,7 +35,7 @@ from certgen.plan.values import (
     Signing,
     Widening,
 )
-from certgen.tree import KEY_FILE, TRUST_FILE, Observed, ObservedEntry, file_names
+from certgen.tree import CERTIFICATE_FILE, KEY_FILE, TRUST_FILE, Observed, ObservedEntry, file_names
 
 _TIME_REASONS = frozenset({ReasonCode.EXPIRED, ReasonCode.RENEWAL_DUE, ReasonCode.NOT_YET_VALID, ReasonCode.REQUESTED})
 _NO_REQUESTS = Requests()
@@ -161,7 +161,8 @@ class _Decision:
                     *reasons,
                     Reason(ReasonCode.UNREADABLE, case.found.certificate_problem, what="cert.pem"),
                 ]
-            return [*reasons, Reason(ReasonCode.MISSING, what="cert.pem")]
+            is_new = entry.address not in self._observed.manifest.entries
+            return [*reasons, Reason(ReasonCode.MISSING, what=None if is_new else CERTIFICATE_FILE)]
         reasons += compare_contents(certificate, entry.template)
         reasons += self._issuer_reasons(case, certificate)
         reasons += self._time_reasons(case, certificate)

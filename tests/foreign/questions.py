@@ -53,9 +53,7 @@ def certtool_takes_a_time() -> bool:
     return "--attime" in run([locate("certtool", "gnutls-bin"), "--help"]).stdout
 
 
-def can_judge(
-    verifier: Verifier, purpose: Purpose, name: str | None = None, at: datetime | None = None
-) -> bool:
+def can_judge(verifier: Verifier, purpose: Purpose, name: str | None = None, at: datetime | None = None) -> bool:
     """Tell whether a verifier has a way to ask a question; asking the others raises `CannotJudgeError`.
 
     verifier: which one.
