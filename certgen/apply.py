@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -34,6 +34,7 @@ from certgen.tree import (
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 
+    from certgen.rfc5280.vocabulary import KeyAlgorithm
     from certgen.signers.port import KeyRing
 
 BATCH: Final = 256
@@ -126,6 +127,7 @@ class _Run:
         self._take_what_stays()
         changes = self._plan.changes
         resumed = bool(self._observed.unfinished)
+        self._keys.prepare(_algorithms(changes))
         if changes:
             self._tree.begin([path for change in changes for path in _paths(change)])
         for start in range(0, len(changes), BATCH):
@@ -291,6 +293,12 @@ class _Run:
         present = {entry.key.key_id for entry in entries if entry.key.key_id is not None}
         certified = {entry.certificate.key_id for entry in entries if entry.certificate is not None}
         return frozenset(present | (self._observed.seen_keys & certified))
+
+
+def _algorithms(changes: Iterable[Change]) -> list[KeyAlgorithm]:
+    """Give the algorithms of the keys that are made."""
+    orders = [change.signing.key for change in changes if change.signing is not None]
+    return [order.algorithm for order in orders if order.source is KeySource.GENERATE and order.algorithm is not None]
 
 
 def _paths(change: Change) -> list[str]:

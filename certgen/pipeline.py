@@ -146,12 +146,14 @@ def plan_specs(
     return tuple(plan_spec(loaded, output, now, asked.get(loaded.bundle.name, _NO_REQUESTS)) for loaded in specs)
 
 
-def apply_specs(
+def apply_specs(  # noqa: PLR0913 - one argument for each choice
     specs: Sequence[LoadedSpec],
     output: Path,
     now: datetime,
     requests: Mapping[str, Requests] | None = None,
     progress: application.Progress = lambda done, total: None,  # noqa: ARG005 - the observer that looks away
+    *,
+    jobs: int = 1,
 ) -> tuple[application.Outcome, ...]:
     """Make the trees of specs as they say.
 
@@ -164,6 +166,8 @@ def apply_specs(
         now: the time of the run, aware, in UTC.
         requests: what is asked for beyond the spec, by the name of the spec.
         progress: told the changes done and the changes in all, for each spec.
+        jobs: how many processes may make RSA keys at once; more than one asks of a script that it guards its main
+            module, as all that starts processes does.
 
     Raises:
         CertgenError: one cannot be applied, and nothing was written; or the disk refused.
@@ -172,7 +176,8 @@ def apply_specs(
     in_the_way = [d for item in planned for d in (*item.plan.obstacles, *item.plan.consents)]
     if in_the_way:
         raise CertgenError(in_the_way)
-    return tuple(_apply(item, output, requests or {}, progress) for item in planned)
+    keys = MemoryKeyRing(jobs)
+    return tuple(_apply(item, output, requests or {}, keys, progress) for item in planned)
 
 
 def observe_tree(bundle: Bundle, tree: Tree) -> Observed:
@@ -293,7 +298,11 @@ def _located(document: Document, findings: Iterable[Diagnostic]) -> tuple[Diagno
 
 
 def _apply(
-    planned: PlannedSpec, output: Path, requests: Mapping[str, Requests], progress: application.Progress
+    planned: PlannedSpec,
+    output: Path,
+    requests: Mapping[str, Requests],
+    keys: MemoryKeyRing,
+    progress: application.Progress,
 ) -> application.Outcome:
     if not _has_work(planned):
         return application.Outcome(planned.plan, (), (), ())
@@ -305,7 +314,7 @@ def _apply(
             loaded.bundle,
             again.observed,
             again.tree,
-            MemoryKeyRing(),
+            keys,
             loaded.supplied_keys,
             progress,
         )

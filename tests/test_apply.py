@@ -278,8 +278,11 @@ class Trial:
         return Scene(Path(shutil.copytree(self._start.folder, self._folder / str(number))))
 
 
-@pytest.mark.parametrize("is_first_run", [True, False], ids=["first run", "later run"])
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EACCES], ids=["full", "read-only"])
+@pytest.mark.parametrize(
+    ("is_first_run", "code"),
+    [(True, errno.ENOSPC), (False, errno.EACCES)],
+    ids=["first run, full disk", "later run, read-only disk"],
+)
 def test_a_write_that_fails_leaves_nothing_half_and_the_next_run_mends_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, is_first_run: bool
 ) -> None:

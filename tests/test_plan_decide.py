@@ -760,7 +760,7 @@ class TestThePlanIsPure:
                 if hasattr(module, "datetime"):
                     world.setattr(module, "datetime", NoClock)
             found = decision.plan(spec, observed, NOW)
-        assert len(found.changes) == 6
+        assert len(found.changes) == 5
 
     def test_the_traps_would_spring(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with monkeypatch.context() as world:

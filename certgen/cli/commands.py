@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from certgen.cli.options import at_option, output_option, read_moment, request_options, screen_options, specs_argument
+from certgen.cli.options import (
+    at_option,
+    cores,
+    output_option,
+    read_moment,
+    request_options,
+    screen_options,
+    specs_argument,
+)
 from certgen.cli.progress import ProgressBar
 from certgen.cli.screen import DIFFERENT, SOUND, UNKNOWN, Screen
 from certgen.diagnostics import CertgenError, Diagnostic, error
@@ -106,8 +114,11 @@ def plan(specs: tuple[Path, ...], output: Path, at: str | None, is_all: bool, **
 @output_option
 @request_options
 @click.option("--exit-code", is_flag=True, help="Exit 1 where something was written.")
+@click.option(
+    "--jobs", type=click.IntRange(1, 256), metavar="N", help="Processes that make RSA keys. Default: one a core."
+)
 @screen_options
-def apply(specs: tuple[Path, ...], output: Path, exit_code: bool, **options: Any) -> None:
+def apply(specs: tuple[Path, ...], output: Path, exit_code: bool, jobs: int | None, **options: Any) -> None:
     """Make the trees as the specs say. A second run writes nothing."""
     screen = Screen.of(options)
     loaded = _load(screen, "apply", specs)
@@ -116,7 +127,9 @@ def apply(specs: tuple[Path, ...], output: Path, exit_code: bool, **options: Any
 
     bar = ProgressBar(is_shown=sys.stderr.isatty() and not screen.is_quiet)
     try:
-        outcomes = apply_specs(loaded, output, datetime.now(UTC), _requests(loaded, options), bar.advance)
+        outcomes = apply_specs(
+            loaded, output, datetime.now(UTC), _requests(loaded, options), bar.advance, jobs=jobs or cores()
+        )
     except CertgenError as reason:
         bar.close()
         screen.fail("apply", reason.diagnostics)

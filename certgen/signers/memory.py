@@ -1,26 +1,60 @@
-"""Private keys in this process's memory, from PEM files."""
+"""Private keys in this process's memory, from PEM files; slow ones are made by other processes ahead of time."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from certgen.certificates import UnreadableError, parse_private_key
 from certgen.diagnostics import CertgenError, error
+from certgen.encoders.pem import encode_private_key
 from certgen.rfc5280.objects import generate_private_key
+from certgen.rfc5280.vocabulary import KeyAlgorithm
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 
-    from certgen.rfc5280.vocabulary import KeyAlgorithm
+SECONDS: Final = {KeyAlgorithm.RSA_2048: 0.05, KeyAlgorithm.RSA_3072: 0.15, KeyAlgorithm.RSA_4096: 0.5}
+"""What a key costs on average, measured on one core; the others cost less than a millisecond."""
+
+POOL_SECONDS: Final = 0.5
+"""What starting a pool costs: below this much work it does not pay."""
 
 
 class MemoryKeyRing:
-    """See `signers.port.KeyRing`."""
+    """See `signers.port.KeyRing`.
+
+    Args:
+        jobs: how many processes may make RSA keys at once. Threads do not help: the library holds the interpreter.
+    """
+
+    def __init__(self, jobs: int = 1) -> None:
+        self._jobs = jobs
+        self._ahead: dict[KeyAlgorithm, list[Future[bytes]]] = defaultdict(list)
+
+    def prepare(self, algorithms: Iterable[KeyAlgorithm]) -> None:
+        """See `signers.port.KeyRing.prepare`."""
+        slow = {name: count for name, count in Counter(algorithms).items() if name in SECONDS}
+        work = sum(SECONDS[name] * count for name, count in slow.items())
+        if self._jobs < 2 or sum(slow.values()) < 2 or work < POOL_SECONDS:
+            return
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+
+        pool = ProcessPoolExecutor(self._jobs, mp_context=multiprocessing.get_context("spawn"))
+        for name in sorted(slow, key=lambda name: -SECONDS[name]):
+            self._ahead[name] = [pool.submit(_generate_encoded, name) for _ in range(slow[name])]
+        pool.shutdown(wait=False)
 
     def generate(self, algorithm: KeyAlgorithm) -> CertificateIssuerPrivateKeyTypes:
         """See `signers.port.KeyRing.generate`."""
+        if self._ahead[algorithm]:
+            return parse_private_key(self._ahead[algorithm].pop().result())
         try:
             return generate_private_key(algorithm)
         except UnsupportedAlgorithm as reason:
@@ -34,3 +68,8 @@ class MemoryKeyRing:
             return parse_private_key(content)
         except UnreadableError as reason:
             raise CertgenError([error("key-unreadable", f"{where}: {reason}", where=where)]) from None
+
+
+def _generate_encoded(algorithm: KeyAlgorithm) -> bytes:
+    """Make a key in a process of its own and hand it over as it will be written."""
+    return encode_private_key(generate_private_key(algorithm))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 
     from certgen.rfc5280.vocabulary import KeyAlgorithm
@@ -12,6 +14,13 @@ if TYPE_CHECKING:
 
 class KeyRing(Protocol):
     """Makes private keys and loads them; what it gives can sign, and need not be bytes in this process."""
+
+    def prepare(self, algorithms: Iterable[KeyAlgorithm]) -> None:
+        """Learn which keys will be asked for, so that slow ones can be made ahead.
+
+        Args:
+            algorithms: one for each key that `generate` will be asked for.
+        """
 
     def generate(self, algorithm: KeyAlgorithm) -> CertificateIssuerPrivateKeyTypes:
         """Make a new key.

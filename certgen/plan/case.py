@@ -1,0 +1,111 @@
+"""One entry while it is decided upon: what is known of it, and every reason to sign its certificate again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from certgen.diagnostics import Diagnostic
+from certgen.model import Certificate, Entry
+from certgen.plan import notices
+from certgen.plan.authorities import Projection
+from certgen.plan.compare import compare_contents
+from certgen.plan.keys import KeyVerdict
+from certgen.plan.times import Term, date_reasons, is_due, new_term
+from certgen.plan.values import Reason, ReasonCode, Requests
+from certgen.tree import CERTIFICATE_FILE, ObservedEntry
+
+TIME_REASONS = frozenset({ReasonCode.EXPIRED, ReasonCode.RENEWAL_DUE, ReasonCode.NOT_YET_VALID, ReasonCode.REQUESTED})
+"""The reasons that make a change a renewal."""
+
+
+@dataclass(slots=True)
+class Case:
+    """An entry with all that the decision about it rests on."""
+
+    entry: Entry
+    found: ObservedEntry
+    certificate: Certificate | None
+    """Its certificate, be it restored from another file of the tree."""
+    key: KeyVerdict
+    issuer: Projection | None
+    """Its issuer as it will be after this run; None for a root."""
+    is_recorded: bool
+    """Whether the manifest lists it."""
+    reasons: list[Reason] = field(default_factory=list)
+    notices: list[Diagnostic] = field(default_factory=list)
+
+    @property
+    def term_above(self) -> Term | None:
+        """The issuer's dates after this run."""
+        return self.issuer.term if self.issuer else None
+
+    @property
+    def is_renewal(self) -> bool:
+        """Whether time, or a person, asks for new dates."""
+        return self.certificate is not None and any(reason.code in TIME_REASONS for reason in self.reasons)
+
+    def judge(self, now: datetime, requests: Requests) -> None:
+        """Find every reason for which the certificate has to be signed again."""
+        self.reasons += self.key.reasons
+        if self.entry.address in requests.renew:
+            self.reasons.append(Reason(ReasonCode.REQUESTED, what="--renew"))
+        if self.certificate is None:
+            self.reasons.append(self._absence())
+            return
+        self.reasons += compare_contents(self.certificate, self.entry.template)
+        self.reasons += self._issuer_reasons(self.certificate)
+        self.reasons += self._time_reasons(self.certificate, now, requests)
+
+    def _absence(self) -> Reason:
+        if self.found.certificate_problem:
+            return Reason(ReasonCode.UNREADABLE, self.found.certificate_problem, what=CERTIFICATE_FILE)
+        return Reason(ReasonCode.MISSING, what=CERTIFICATE_FILE if self.is_recorded else None)
+
+    def _issuer_reasons(self, certificate: Certificate) -> list[Reason]:
+        """Compare who signed a certificate with who should have: name, key identifier, signature."""
+        issuer, was = self.issuer, str(certificate.issuer)
+        if issuer is None:
+            return self._root_reasons(certificate)
+        if issuer.key_id is None:
+            return [Reason(ReasonCode.ISSUER_CHANGED, was, f"{self.entry.issuer} with a new key")]
+        if not issuer.has_name_of(certificate):
+            return [Reason(ReasonCode.ISSUER_CHANGED, was, str(issuer.subject))]
+        if certificate.authority_key_identifier not in {None, issuer.key_identifier}:
+            return [Reason(ReasonCode.ISSUER_CHANGED, f"{was}, another key", str(self.entry.issuer))]
+        return [] if self.found.signer == issuer.key_id else [Reason(ReasonCode.SIGNATURE_INVALID)]
+
+    def _root_reasons(self, certificate: Certificate) -> list[Reason]:
+        """Demand of a root that it is signed by itself."""
+        if not certificate.is_self_issued:
+            return [Reason(ReasonCode.ISSUER_CHANGED, str(certificate.issuer), "itself")]
+        return [] if self.found.signer == certificate.key_id else [Reason(ReasonCode.SIGNATURE_INVALID)]
+
+    def _time_reasons(self, certificate: Certificate, now: datetime, requests: Requests) -> list[Reason]:
+        reasons = date_reasons(certificate, self.entry, self.term_above, self.issuer.was if self.issuer else None, now)
+        fixed_end = self.entry.template.validity.fixed_end
+        if fixed_end is not None:
+            # What ends when its spec says so cannot be helped by signing it again.
+            over = {ReasonCode.EXPIRED} if certificate.not_after == fixed_end else set()
+            reasons = [reason for reason in reasons if reason.code not in over]
+            self._warn_of_fixed_end(certificate, now)
+        elif not any(reason.code in TIME_REASONS for reason in reasons) and is_due(certificate, self.entry, now):
+            reasons += self._due(certificate, now)
+        if requests.no_renew:
+            reasons = [reason for reason in reasons if reason.code is not ReasonCode.RENEWAL_DUE]
+        return reasons
+
+    def _due(self, certificate: Certificate, now: datetime) -> list[Reason]:
+        """Find a certificate due only where its successor would last longer; else its issuer is what ends."""
+        if new_term(self.entry, self.term_above, now).not_after > certificate.not_after:
+            days = (certificate.not_after - now).days
+            return [Reason(ReasonCode.RENEWAL_DUE, f"ends {certificate.not_after:%Y-%m-%d %H:%M}Z, in {days} days")]
+        if self.entry.issuer is not None:
+            self.notices.append(notices.issuer_ends(self.entry, certificate))
+        return []
+
+    def _warn_of_fixed_end(self, certificate: Certificate, now: datetime) -> None:
+        if certificate.not_after < now:
+            self.notices.append(notices.fixed_end_over(self.entry, certificate))
+        elif is_due(certificate, self.entry, now):
+            self.notices.append(notices.fixed_end_near(self.entry, certificate))

@@ -1,0 +1,105 @@
+"""What a decision has to tell a person beside its changes: warnings, notes, and what is in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from certgen.diagnostics import Diagnostic, Severity, error
+from certgen.model import Address, Certificate, Entry
+from certgen.plan.values import ReasonCode
+from certgen.tree import KEY_FILE
+
+
+def issuer_ends(entry: Entry, certificate: Certificate) -> Diagnostic:
+    """A certificate is due, and a new one would end no later, because its issuer does."""
+    message = f"{entry.address} ends with its issuer {entry.issuer} at {certificate.not_after:%Y-%m-%d %H:%M}Z"
+    return _warning(
+        "issuer-ends", message, f"renewing it would gain nothing: renew {entry.issuer} first", entry.address
+    )
+
+
+def fixed_end_over(entry: Entry, certificate: Certificate) -> Diagnostic:
+    """A certificate has ended when its spec says that it should."""
+    message = f"{entry.address} ended on {certificate.not_after:%Y-%m-%d}, as its `not_after` says"
+    return _warning("fixed-end", message, "move `not_after`, or remove the entry", entry.address)
+
+
+def fixed_end_near(entry: Entry, certificate: Certificate) -> Diagnostic:
+    """A certificate with a fixed end is within its renewal window."""
+    ends = f"{certificate.not_after:%Y-%m-%d}"
+    message = f"{entry.address} ends on {ends}, as its `not_after` says, and is never renewed by time"
+    return _warning("fixed-end", message, "move `not_after`", entry.address)
+
+
+def put_off(entry: Entry, certificate: Certificate, signer: Address) -> Diagnostic:
+    """A certificate is due, not expired, and its signer is not here."""
+    message = f"{entry.address} is due and the key of {signer} is not here; it is put off"
+    help_ = f"sign it where that key is before {certificate.not_after:%Y-%m-%d}"
+    return _warning("put-off", message, help_, entry.address)
+
+
+def authority_key_gone(entry: Entry) -> Diagnostic:
+    """The private key of a CA was on this machine and is not any more."""
+    message = f"the private key of {entry.address} was on this machine and is gone; no new one is made unasked"
+    help_ = f"restore {entry.address}/{KEY_FILE}, or make a new one with `--rekey {entry.address}`"
+    return _warning("ca-key-gone", message, help_, entry.address)
+
+
+def keys_elsewhere(addresses: Sequence[Address], name: str) -> Diagnostic:
+    """Private keys that this machine has never held."""
+    message = f"the private keys of {_some(addresses)} are not on this machine; they are left alone"
+    return Diagnostic(Severity.NOTE, "keys-elsewhere", message, where=name)
+
+
+def supplied_not_ours(entry: Entry) -> Diagnostic:
+    """A person asks certgen to renew what it only reads."""
+    message = f"{entry.address} is yours: certgen reads its files and never renews them"
+    return error("supplied-ca", message, where=str(entry.address))
+
+
+def supplied_expired(entry: Entry, ended: datetime) -> Diagnostic:
+    """A CA that the user brings has ended."""
+    message = f"the CA that you bring as {entry.address} ended on {ended:%Y-%m-%d}"
+    help_ = "put its renewed certificate in the file that `certificate` names"
+    return error("supplied-expired", message, help=help_, where=str(entry.address))
+
+
+def validity_ended(entry: Entry, end: datetime) -> Diagnostic:
+    """A certificate to sign would have no life left."""
+    message = f"{entry.address} would end on {end:%Y-%m-%d %H:%M}Z, which is over or before it begins"
+    return error("validity-ended", message, help="move its `not_after`", where=str(entry.address))
+
+
+def root_key_in_the_field(address: Address) -> Diagnostic:
+    """A root would get a new key, and nobody has asked for that by name."""
+    message = f"{address} is a root: machines that certgen does not see trust its present key"
+    return error("root-in-the-field", message, help=f"`--rekey {address}` makes the new one", where=str(address))
+
+
+def root_name_in_the_field(address: Address) -> Diagnostic:
+    """A root would get a new subject, and nobody has asked for that by name."""
+    message = f"{address} is a root: machines that certgen does not see know it by its present name"
+    return error("root-in-the-field", message, help=f"`--renew {address}` gives it the new one", where=str(address))
+
+
+def signer_missing(signer: Entry, waiting: Sequence[tuple[Address, ReasonCode]]) -> Diagnostic:
+    """Something must be signed, and the key that would sign it is not here."""
+    names = _some([f"{address} ({code})" for address, code in waiting])
+    message = f"{names} must be signed by {signer.address}, whose private key is not here"
+    if signer.supplied is not None:
+        help_ = "put the key beside the spec and name it with `private_key`"
+    else:
+        help_ = f"put {signer.address}/{KEY_FILE} in place, or make a new key with `--rekey {signer.address}`"
+        help_ += ", which re-issues everything below it"
+    return error("signer-missing", message, help=help_, where=str(signer.address))
+
+
+def _warning(code: str, message: str, help_: str, address: Address) -> Diagnostic:
+    return Diagnostic(Severity.WARNING, code, message, help=help_, where=str(address))
+
+
+def _some(items: Sequence[object]) -> str:
+    """Name the first few of many."""
+    more = f" and {len(items) - 3} more" if len(items) > 3 else ""
+    return ", ".join(map(str, items[:3])) + more
