@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
@@ -12,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from certgen.certificates import load_public_key
-from certgen.model import Certificate, CertificateTemplate
+from certgen.model import Certificate, CertificateTemplate, Issuance
 from certgen.rfc5280 import objects
 
 if TYPE_CHECKING:
@@ -22,18 +20,6 @@ if TYPE_CHECKING:
 
 SERIAL_BITS: Final = 159
 """The most that a positive serial number of 20 octets can hold (RFC 5280 4.1.2.2)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Issuance:
-    """All that is decided about a certificate before it is signed."""
-
-    template: CertificateTemplate
-    not_before: datetime
-    not_after: datetime
-    predecessor: Certificate | None = None
-    """The certificate before. Where name and key stay, so do the name's encoding and the subject key identifier, to
-    which those that it signed point."""
 
 
 def new_serial_number() -> int:

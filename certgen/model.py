@@ -202,6 +202,18 @@ class Certificate:
 
 
 @dataclass(frozen=True, slots=True)
+class Issuance:
+    """All that is decided about a certificate before it is signed."""
+
+    template: CertificateTemplate
+    not_before: datetime
+    not_after: datetime
+    predecessor: Certificate | None = None
+    """The certificate before. Where name and key stay, so do the name's encoding and the subject key identifier, to
+    which those that it signed point."""
+
+
+@dataclass(frozen=True, slots=True)
 class SuppliedAuthority:
     """A CA that the user brings: certgen reads its files and never writes, renews or removes them."""
 

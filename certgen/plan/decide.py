@@ -6,8 +6,7 @@ from collections import defaultdict
 from datetime import datetime
 
 from certgen.diagnostics import Diagnostic
-from certgen.issue import Issuance
-from certgen.model import Address, Bundle, Entry, KeyRotation
+from certgen.model import Address, Bundle, Entry, Issuance, KeyRotation
 from certgen.plan import notices
 from certgen.plan.authorities import Projection, known_certificate, supplied_projection
 from certgen.plan.case import Case

@@ -7,8 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from certgen.diagnostics import Diagnostic
-from certgen.issue import Issuance
-from certgen.model import Address, Certificate
+from certgen.model import Address, Certificate, Issuance
 from certgen.rfc5280.vocabulary import KeyAlgorithm
 
 
