@@ -13,11 +13,9 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
-
-from pydantic import ValidationError
 
 from certgen import apply as application
 from certgen.diagnostics import CertgenError, Diagnostic, Severity, error, position
@@ -28,7 +26,8 @@ from certgen.plan.values import Plan, Requests
 from certgen.signers.memory import MemoryKeyRing
 from certgen.spec.checks import check
 from certgen.spec.document import MAXIMUM_BYTES, Document, compose
-from certgen.spec.explain import explain
+from certgen.spec.explain import validate
+from certgen.spec.fields import read_moment
 from certgen.spec.references import ReferencedFiles, references
 from certgen.spec.resolve import resolve
 from certgen.spec.schema import Spec
@@ -94,10 +93,9 @@ def load_spec(path: Path) -> LoadedSpec:
         code = "too-large" if "bytes" in state.reason else "no-such-spec"
         raise CertgenError([error(code, f"{path} {reason}", where=str(path))])
     document = compose(state.content, str(path))
-    try:
-        spec = Spec.model_validate(document.plain)
-    except ValidationError as failure:
-        raise CertgenError(_located(document, explain(failure))) from None
+    spec, mistakes = validate(document.plain)
+    if spec is None:
+        raise CertgenError(_located(document, mistakes))
     return _complete(path, document, spec)
 
 
@@ -241,6 +239,25 @@ def find_address(specs: Sequence[LoadedSpec], text: str) -> tuple[str, Address]:
         case _:
             help_ = f"one of {', '.join(f'{name}/{address}' for name, address in found)}"
             raise CertgenError([error("ambiguous-address", f"`{text}` is in several specs", help=help_)])
+
+
+def parse_moment(text: str, now: datetime) -> datetime:
+    """Read a time as `--at` takes it: an RFC 3339 time, or a duration from now, `+30d`.
+
+    Args:
+        text: what was written.
+        now: the time from which a duration counts, aware, in UTC.
+
+    Raises:
+        CertgenError: neither of the two.
+    """
+    seconds, moment = read_moment(text)
+    if moment is not None:
+        return moment
+    if seconds is None:
+        message = f"`{text}` is neither an RFC 3339 time nor a duration from now"
+        raise CertgenError([error("bad-time", message, help="for example +30d or 2027-01-31T00:00:00Z")])
+    return now + timedelta(seconds=seconds)
 
 
 def unclaimed_trees(specs: Sequence[LoadedSpec], output: Path) -> tuple[Diagnostic, ...]:

@@ -187,7 +187,7 @@ def shop(*instead: Entry) -> Bundle:
     """Make the usual bundle: root, issuing CA, a server, a client; with some entries instead of, or beside, these."""
     usual = (authority(ROOT), authority(ISSUING, ROOT, 500), member(WEB), member(APP))
     entries = {entry.address: entry for entry in (*usual, *instead)}
-    return bundle_of(*entries.values())
+    return bundle_of(*sorted(entries.values(), key=lambda entry: not entry.is_ca))
 
 
 def without(bundle: Bundle, *addresses: Address) -> Bundle:

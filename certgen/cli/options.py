@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from certgen.diagnostics import CertgenError
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -63,17 +65,18 @@ def cores() -> int:
 
 
 def read_moment(at: str | None) -> datetime:
-    """Read `--at`: a time, or a duration from now."""
+    """Give the time for which to judge: that of `--at`, or now.
+
+    Raises:
+        click.BadParameter: it is not a time.
+    """
     now = datetime.now(UTC).replace(microsecond=0)
     if at is None:
         return now
-    from pydantic_core import PydanticCustomError
-
-    from certgen.spec.fields import duration, moment
+    from certgen.pipeline import parse_moment
 
     try:
-        return now + timedelta(seconds=duration(at[1:])) if at.startswith("+") else moment(at)
-    except PydanticCustomError as reason:
-        raise click.BadParameter(
-            f"{reason.message()}; for example +30d or 2027-01-31T00:00:00Z", param_hint="--at"
-        ) from None
+        return parse_moment(at, now)
+    except CertgenError as reason:
+        problem = reason.diagnostics[0]
+        raise click.BadParameter(f"{problem.message}; {problem.help}", param_hint="--at") from None

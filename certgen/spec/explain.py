@@ -32,6 +32,21 @@ SYNONYMS = {
 """What other tools call a field, squeezed to letters and digits."""
 
 
+def validate(plain: object) -> tuple[Spec | None, tuple[Diagnostic, ...]]:
+    """Read a plain tree as a spec.
+
+    Args:
+        plain: dictionaries, lists, texts and None, as `Document.plain` gives them.
+
+    Returns:
+        The spec, or None with every mistake that the models find.
+    """
+    try:
+        return Spec.model_validate(plain), ()
+    except ValidationError as failure:
+        return None, explain(failure)
+
+
 def explain(failure: ValidationError) -> tuple[Diagnostic, ...]:
     """Turn all findings of one validation into diagnostics with routes."""
     return tuple(_explain(finding) for finding in failure.errors(include_url=False))

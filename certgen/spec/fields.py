@@ -222,6 +222,14 @@ def moment(value: object) -> datetime:
         raise problem("bad-time", f"`{written}` is not a time of the calendar") from None
 
 
+def read_moment(written: str) -> tuple[int | None, datetime | None]:
+    """Read a time or, after a plus sign, a duration in seconds; neither where the text is neither."""
+    try:
+        return (duration(written[1:]), None) if written.startswith("+") else (None, moment(written))
+    except PydanticCustomError:
+        return None, None
+
+
 def url(value: object) -> str:
     """Read an HTTP or LDAP URL, as revocation and issuer locations are (RFC 5280 4.2.1.13, 4.2.2.1)."""
     written = text(value)

@@ -1,0 +1,191 @@
+"""The house: which module stands on which floor, who may open which door, and how large a room may be.
+
+This file is the architecture document: imports go down only, and each library has its doors.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "certgen"
+
+FLOORS = (
+    ("diagnostics", "starter", "rfc5280"),
+    ("model", "spec.composer", "spec.document"),
+    ("manifest",),
+    ("tree", "certificates", "encoders", "spec.fields"),
+    ("spec.types",),
+    ("spec.schema", "issue", "inspection"),
+    ("spec.references", "spec.explain", "observe", "signers", "store"),
+    ("spec.supplied",),
+    ("spec.resolve",),
+    ("spec.checks", "plan"),
+    ("apply",),
+    ("pipeline", "verify", "report"),
+    ("cli",),
+    ("__main__",),
+)
+"""From the ground up; a module imports from its own floor, inside one room, or from below."""
+
+DOORS = {
+    "yaml": {"spec.composer"},
+    "pydantic": {"spec.types", "spec.schema", "spec.explain"},
+    "pydantic_core": {"spec.fields", "spec.explain"},
+    "cryptography": {"rfc5280.objects", "certificates", "issue", "inspection", "encoders.pem", "signers.port"}
+    | {"signers.memory", "apply", "verify.audit", "verify.lint", "verify.paths"},
+    "click": {"cli.commands", "cli.options", "cli.screen"},
+    "rich": {"cli.progress"},
+    "filelock": {"store.disk"},
+    "durationpy": {"spec.fields"},
+    "idna": {"rfc5280.names"},
+}
+"""Who may import each third-party library."""
+
+FILE_DOOR = {"store.files", "store.disk"}
+"""Who may open, read and write files."""
+
+FILE_WORDS = {"open", "fdopen", "read_text", "read_bytes", "write_text", "write_bytes", "mkdir", "unlink", "rmdir"}
+FORBIDDEN_WORDS = ("util", "helper", "manager", "handler", "misc", "common")
+LONGEST_FILE = 310
+LONGEST_FUNCTION = 45
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package by its name below `certgen`."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(part for part in parts if part != "__init__")] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, wherever in it, for types only too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own_imports(name: str) -> set[str]:
+    """The modules of certgen that a module imports."""
+    found = set()
+    for imported in imports(MODULES[name]):
+        parts = imported.split(".")
+        if parts[0] != "certgen":
+            continue
+        while parts and ".".join(parts[1:]) not in MODULES:
+            parts.pop()
+        target = ".".join(parts[1:])
+        if target and target != name:
+            found.add(target)
+    return found
+
+
+def floor(name: str) -> int:
+    """The floor of a module: that of its longest name in the table."""
+    while name:
+        for number, rooms in enumerate(FLOORS):
+            if name in rooms:
+                return number
+        name = name.rpartition(".")[0]
+    raise LookupError
+
+
+def room(name: str) -> str:
+    return name.partition(".")[0]
+
+
+@pytest.mark.parametrize("name", sorted(name for name in MODULES if name and name != "spec"))
+def test_every_module_has_a_floor_and_imports_go_down(name: str) -> None:
+    upwards = [
+        target
+        for target in own_imports(name)
+        if floor(target) > floor(name) or (floor(target) == floor(name) and room(target) != room(name))
+    ]
+    assert not upwards, f"{name} (floor {floor(name)}) imports {upwards}"
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    above: dict[str, set[str]] = {name: own_imports(name) for name in MODULES}
+
+    def visit(name: str, trail: tuple[str, ...]) -> None:
+        assert name not in trail, " -> ".join((*trail, name))
+        for target in above[name]:
+            visit(target, (*trail, name))
+
+    for name in MODULES:
+        visit(name, ())
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_each_library_has_its_doors(name: str) -> None:
+    libraries = {imported.partition(".")[0] for imported in imports(MODULES[name])}
+    outside = libraries - set(sys.stdlib_module_names) - {"certgen"}
+    for library in outside:
+        assert name in DOORS[library], f"{name} imports {library}"
+
+
+def test_every_door_is_used() -> None:
+    for library, names in DOORS.items():
+        for name in names:
+            assert library in {imported.partition(".")[0] for imported in imports(MODULES[name])}, (library, name)
+
+
+@pytest.mark.parametrize("name", sorted(set(MODULES) - FILE_DOOR))
+def test_only_the_store_touches_the_disk(name: str) -> None:
+    for node in ast.walk(ast.parse(MODULES[name].read_text())):
+        if isinstance(node, ast.Call):
+            word = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            is_null_device = word == "open" and "devnull" in ast.unparse(node)
+            assert word not in FILE_WORDS or is_null_device, f"{name}:{node.lineno} calls {word}"
+
+
+def test_the_decision_imports_no_library() -> None:
+    script = (
+        "import sys, certgen.plan.decide; "
+        "print([name for name in ('cryptography', 'pydantic', 'yaml', 'click', 'rich', 'jinja2') if name in sys.modules])"
+    )
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30)
+    assert answer.stdout.strip() == "[]"
+
+
+def test_the_package_itself_imports_nothing() -> None:
+    assert not list(imports(MODULES[""]))
+
+
+def test_showing_help_imports_nothing_heavy() -> None:
+    script = (
+        "import sys; sys.argv = ['certgen', '--help']\n"
+        "from certgen.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print([name for name in ('cryptography', 'pydantic', 'yaml', 'rich') if name in sys.modules], file=sys.stderr)"
+    )
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30)
+    assert answer.stderr.strip() == "[]"
+    assert "apply" in answer.stdout
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_rooms_are_small_and_well_named(name: str) -> None:
+    text = MODULES[name].read_text()
+    tree = ast.parse(text)
+    assert ast.get_docstring(tree), f"{name} does not say what it is for"
+    assert len(text.splitlines()) <= LONGEST_FILE
+    assert not any(word in part for word in FORBIDDEN_WORDS for part in name.split("."))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            assert (node.end_lineno or 0) - node.lineno <= LONGEST_FUNCTION, f"{name}:{node.name} is long"
+        if isinstance(node, ast.ExceptHandler):
+            caught = ast.unparse(node.type) if node.type else ""
+            assert caught not in {"", "Exception", "BaseException"}, f"{name}:{node.lineno} catches everything"
