@@ -13,7 +13,7 @@ from certgen.diagnostics import Diagnostic, Route, Severity
 from certgen.model import Address, AnchorFile, Bundle, Entry, Role, backdating
 from certgen.rfc5280.names import InvalidNameError, outside_constraints, parse_dns_name
 from certgen.rfc5280.vocabulary import ExtendedKeyUsage, GeneralName, GeneralNameKind, KeyAlgorithm, KeyUsage
-from certgen.spec.resolve import DAY
+from certgen.spec.inheritance import DAY
 
 LONGEST_SERVER_VALIDITY: Final = 825 * DAY
 """Seconds; Apple's platforms refuse TLS server certificates that last longer, whoever issued them."""

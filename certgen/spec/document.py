@@ -1,45 +1,18 @@
 """Floor 1: YAML text to a plain tree, with a span for each place in it.
 
-Composed from parse events, because PyYAML's own composer overflows the C stack on deep input. Every scalar stays the
-text that was written (`NO` is Norway, `12:30:00` is text); only plain tags exist.
+Every scalar stays the text that was written (`NO` is Norway, `12:30:00` is text); only plain tags exist.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final
 
-import yaml
-
-from certgen.diagnostics import CertgenError, Diagnostic, Route, Severity, Span
+from certgen.diagnostics import CertgenError, Diagnostic, Route, Span
+from certgen.spec.composer import LINE_BREAK, Composer, Node, file_error, make_span
 
 MAXIMUM_BYTES: Final = 16 * 1024 * 1024
-MAXIMUM_DEPTH: Final = 64
-MAXIMUM_ALIASED_NODES: Final = 100_000
-
-_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 Plain = str | list["Plain"] | dict[str, "Plain"] | None
-
-
-@dataclass(slots=True)
-class Node:
-    """One value with its place: line and column count from 0, as the parser's do."""
-
-    line: int
-    column: int
-    end_line: int
-    end_column: int
-    value: str | list[Node] | dict[str, Node] | None
-    keys: dict[str, Node] = field(default_factory=dict)
-    """For a mapping, the node of each key."""
-    size: int = 1
-    """Nodes in it, itself included, aliases expanded."""
-    height: int = 1
 
 
 class Document:
@@ -47,7 +20,7 @@ class Document:
 
     def __init__(self, file: str, text: str, root: Node) -> None:
         self.file = file
-        self._lines = _LINE_BREAK.split(text)
+        self._lines = LINE_BREAK.split(text)
         self._root = root
 
     @property
@@ -104,13 +77,6 @@ class Document:
         return make_span(self.file, self._lines, node.line, node.column, (node.end_line, node.end_column))
 
 
-def make_span(file: str, lines: list[str], line: int, column: int, end: tuple[int, int] | None = None) -> Span:
-    """Make a span from a parser's place, counted from 0; one that ends on a later line ends with its first."""
-    text = lines[line] if line < len(lines) else ""
-    stop = end[1] if end and end[0] == line else len(text.rstrip())
-    return Span(file, line + 1, column + 1, max(1, stop - column), text)
-
-
 def compose(content: bytes, file: str) -> Document:
     """Read a spec's bytes.
 
@@ -122,7 +88,7 @@ def compose(content: bytes, file: str) -> Document:
         CertgenError: not one YAML document with a mapping at its top, or one that is too large or too deep.
     """
     text = _decode(content, file)
-    composer = _Composer(file, text)
+    composer = Composer(file, text)
     root = composer.compose()
     if composer.problems:
         raise CertgenError(composer.problems)
@@ -132,196 +98,16 @@ def compose(content: bytes, file: str) -> Document:
 def _decode(content: bytes, file: str) -> str:
     if len(content) > MAXIMUM_BYTES:
         raise CertgenError(
-            [_file_error("too-large", f"the file has {len(content)} bytes, the limit is {MAXIMUM_BYTES}", file)]
+            [file_error("too-large", f"the file has {len(content)} bytes, the limit is {MAXIMUM_BYTES}", file)]
         )
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise CertgenError([_file_error("not-utf-8", "the file is UTF-16, a spec is UTF-8", file)])
+        raise CertgenError([file_error("not-utf-8", "the file is UTF-16, a spec is UTF-8", file)])
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as reason:
         line = content.count(b"\n", 0, reason.start) + 1
         message = f"byte 0x{content[reason.start]:02x} in line {line} is not UTF-8"
-        raise CertgenError([_file_error("not-utf-8", message, file)]) from None
-
-
-def _file_error(code: str, message: str, file: str, help_: str | None = None) -> Diagnostic:
-    return Diagnostic(Severity.ERROR, code, message, help=help_, where=file)
-
-
-@dataclass(slots=True)
-class _Frame:
-    """A collection that is still open, and for a mapping the key that waits for its value."""
-
-    node: Node
-    anchor: str | None
-    key: Node | None = None
-
-
-class _Composer:
-    """Builds nodes from parse events with a stack of its own, so that depth costs heap and not the C stack."""
-
-    def __init__(self, file: str, text: str) -> None:
-        self._file = file
-        self._text = text
-        self._lines = _LINE_BREAK.split(text)
-        self._stack: list[_Frame] = []
-        self._anchors: dict[str, Node | None] = {}
-        """Finished nodes by anchor; None while the anchored collection is open."""
-        self._aliased = 0
-        self.problems: list[Diagnostic] = []
-
-    def compose(self) -> Node:
-        root: Node | None = None
-        for event in self._events():
-            if isinstance(event, yaml.DocumentStartEvent) and root is not None:
-                message, help_ = "a spec is one YAML document, here begins a second", "make a file of each"
-                raise CertgenError([self._problem("several-documents", message, event, help_)])
-            if isinstance(event, yaml.NodeEvent | yaml.CollectionEndEvent):
-                finished = self._take(event)
-                if finished is not None and not self._stack:
-                    root = finished
-                elif finished is not None:
-                    self._add(self._stack[-1], finished)
-        return self._checked_root(root)
-
-    def _take(self, event: yaml.Event) -> Node | None:
-        """Take one event; give the node that it finishes."""
-        match event:
-            case yaml.AliasEvent():
-                return self._alias(event)
-            case yaml.ScalarEvent():
-                self._refuse_tag(event)
-                is_null = not event.style and event.value in _NULLS
-                node = _node_at(event, None if is_null else event.value)
-                if event.anchor is not None:
-                    self._anchors[event.anchor] = node
-                return node
-            case yaml.CollectionStartEvent():
-                self._refuse_tag(event)
-                self._open(event, _node_at(event, {} if isinstance(event, yaml.MappingStartEvent) else []))
-                return None
-            case _:
-                return self._close(event)
-
-    def _open(self, event: yaml.CollectionStartEvent, node: Node) -> None:
-        if len(self._stack) >= MAXIMUM_DEPTH:
-            message = f"more than {MAXIMUM_DEPTH} levels of nesting"
-            raise CertgenError([self._problem("too-deep", message, event)])
-        if event.anchor is not None:
-            self._anchors[event.anchor] = None
-        self._stack.append(_Frame(node, event.anchor))
-
-    def _close(self, event: yaml.Event) -> Node:
-        frame = self._stack.pop()
-        end = _node_at(event, None)
-        frame.node.end_line, frame.node.end_column = end.end_line, end.end_column
-        if frame.anchor is not None:
-            self._anchors[frame.anchor] = frame.node
-        return frame.node
-
-    def _alias(self, event: yaml.AliasEvent) -> Node:
-        name = str(event.anchor)
-        node = self._anchors.get(name)
-        if node is None:
-            message = f"the alias `*{name}` " + (
-                "contains itself" if name in self._anchors else "has no anchor above it"
-            )
-            raise CertgenError([self._problem("bad-alias", message, event)])
-        self._aliased += node.size
-        if self._aliased > MAXIMUM_ALIASED_NODES:
-            message = f"the aliases of this file stand for more than {MAXIMUM_ALIASED_NODES} values"
-            raise CertgenError([self._problem("too-many-aliases", message, event)])
-        if len(self._stack) + node.height > MAXIMUM_DEPTH:
-            raise CertgenError([self._problem("too-deep", f"more than {MAXIMUM_DEPTH} levels of nesting", event)])
-        return node
-
-    def _add(self, frame: _Frame, node: Node) -> None:
-        """Put a finished node into the collection around it."""
-        parent = frame.node
-        parent.size += node.size
-        parent.height = max(parent.height, node.height + 1)
-        if isinstance(parent.value, list):
-            parent.value.append(node)
-        elif frame.key is None:
-            frame.key = node
-        else:
-            self._add_pair(parent, frame.key, node)
-            frame.key = None
-
-    def _add_pair(self, parent: Node, key: Node, value: Node) -> None:
-        mapping = parent.value
-        if not isinstance(mapping, dict):
-            raise TypeError("a pair belongs to a mapping")
-        if not isinstance(key.value, str | None):
-            self.problems.append(self._problem_at("bad-key", "a key is a text, not a collection", key))
-            return
-        text = key.value if key.value is not None else "null"
-        if text in mapping:
-            first = parent.keys[text].line + 1
-            message = f"`{text}` stands twice in this mapping"
-            self.problems.append(self._problem_at("duplicate-key", message, key, f"it stands first in line {first}"))
-            return
-        mapping[text] = value
-        parent.keys[text] = key
-
-    def _refuse_tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
-        if event.tag not in {None, "!"}:
-            message = f"the tag `{event.tag}` is not part of the language"
-            self.problems.append(self._problem("yaml-tag", message, event, "remove it"))
-
-    def _checked_root(self, root: Node | None) -> Node:
-        if root is None or root.value is None:
-            message, help_ = "the file holds no spec", "`certgen init` writes one to start from"
-            raise CertgenError([_file_error("empty-spec", message, self._file, help_)])
-        if not isinstance(root.value, dict):
-            kind = "a list" if isinstance(root.value, list) else "a text"
-            message, help_ = f"a spec is a mapping, this is {kind}", "it begins with `version: 1`"
-            raise CertgenError([self._problem_at("not-a-mapping", message, root, help_)])
-        return root
-
-    def _events(self) -> Iterator[yaml.Event]:
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        try:
-            yield from yaml.parse(self._text, Loader=loader)
-        except yaml.MarkedYAMLError as reason:
-            raise self._syntax_error(reason) from None
-        except yaml.reader.ReaderError:
-            raise self._reader_error() from None
-
-    def _syntax_error(self, reason: yaml.MarkedYAMLError) -> CertgenError:
-        mark = reason.problem_mark or reason.context_mark
-        problem = reason.problem or "not YAML"
-        if mark is None:
-            return CertgenError([_file_error("yaml-syntax", problem, self._file)])
-        span = make_span(self._file, self._lines, mark.line, mark.column, (mark.line, mark.column + 1))
-        help_ = None
-        if "\t" in span.text[: mark.column + 1]:
-            problem, help_ = "a tab, which YAML does not allow here", "indent with spaces"
-        elif "mapping values are not allowed" in problem:
-            help_ = "is the line indented right, and a text with `: ` in it quoted?"
-        return CertgenError([Diagnostic(Severity.ERROR, "yaml-syntax", f"not YAML: {problem}", help=help_, span=span)])
-
-    def _reader_error(self) -> CertgenError:
-        found = _FORBIDDEN.search(self._text)
-        before = _LINE_BREAK.split(self._text[: found.start() if found else 0])
-        line, column = len(before) - 1, len(before[-1])
-        span = make_span(self._file, self._lines, line, column, (line, column + 1))
-        message = "a control character, which YAML does not allow"
-        return CertgenError([Diagnostic(Severity.ERROR, "yaml-syntax", message, span=span)])
-
-    def _problem(self, code: str, message: str, event: yaml.Event, help_: str | None = None) -> Diagnostic:
-        return self._problem_at(code, message, _node_at(event, None), help_)
-
-    def _problem_at(self, code: str, message: str, node: Node, help_: str | None = None) -> Diagnostic:
-        span = make_span(self._file, self._lines, node.line, node.column, (node.end_line, node.end_column))
-        return Diagnostic(Severity.ERROR, code, message, help=help_, span=span)
-
-
-def _node_at(event: yaml.Event, value: str | list[Node] | dict[str, Node] | None) -> Node:
-    start, end = event.start_mark, event.end_mark
-    if start is None or end is None:
-        raise TypeError("the parser marks every event")
-    return Node(start.line, start.column, end.line, end.column, value)
+        raise CertgenError([file_error("not-utf-8", message, file)]) from None
 
 
 def _plain(node: Node) -> Plain:

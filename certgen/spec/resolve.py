@@ -13,8 +13,6 @@ from certgen.model import (
     Bundle,
     CertificateTemplate,
     Entry,
-    KeyPolicy,
-    KeyRotation,
     RenewBefore,
     Role,
     Section,
@@ -23,35 +21,14 @@ from certgen.model import (
     Validity,
 )
 from certgen.rfc5280.vocabulary import (
-    DistinguishedName,
-    ExtendedKeyUsage,
-    KeyAlgorithm,
     KeyUsage,
-    NameAttribute,
-    NameConstraints,
 )
+from certgen.spec.inheritance import PURPOSES, Inheritance, constraints_of
 from certgen.spec.references import ReferencedFiles, is_file
-from certgen.spec.schema import CertificateAuthority, Defaults, EndEntity, Spec, Subject
+from certgen.spec.schema import CertificateAuthority, EndEntity, Spec
 from certgen.spec.supplied import supplied_authority
 
-DAY: Final = 86400
-DEFAULT_VALIDITY: Final = {
-    Role.ROOT_CA: 3650 * DAY,
-    Role.INTERMEDIATE_CA: 1825 * DAY,
-    Role.SERVER: 365 * DAY,
-    Role.CLIENT: 365 * DAY,
-    Role.PEER: 365 * DAY,
-}
-"""Seconds."""
-
 _ROLES: Final = {Section.SERVERS: Role.SERVER, Section.CLIENTS: Role.CLIENT, Section.PEERS: Role.PEER}
-_PURPOSES: Final = {
-    Role.ROOT_CA: frozenset[ExtendedKeyUsage](),
-    Role.INTERMEDIATE_CA: frozenset[ExtendedKeyUsage](),
-    Role.SERVER: frozenset({ExtendedKeyUsage.SERVER_AUTH}),
-    Role.CLIENT: frozenset({ExtendedKeyUsage.CLIENT_AUTH}),
-    Role.PEER: frozenset({ExtendedKeyUsage.SERVER_AUTH, ExtendedKeyUsage.CLIENT_AUTH}),
-}
 _PEERS_OF: Final = {
     Section.SERVERS: (Section.CLIENTS, Section.PEERS),
     Section.CLIENTS: (Section.SERVERS, Section.PEERS),
@@ -80,6 +57,7 @@ def resolve(spec: Spec, name: str, source: str, files: ReferencedFiles) -> tuple
 class _Resolver:
     def __init__(self, spec: Spec, files: ReferencedFiles) -> None:
         self._defaults = spec.defaults
+        self._inherit = Inheritance(spec.defaults)
         self._files = files
         self.problems: list[Diagnostic] = []
         self._authorities = self._name_authorities(spec)
@@ -192,25 +170,25 @@ class _Resolver:
         role = Role.ROOT_CA if issuer is None else Role.INTERMEDIATE_CA
         supplied = self._supplied.get(address)
         derived = authority.path_length is None and role is Role.INTERMEDIATE_CA
-        validity = self._validity(authority, role)
+        validity = self._inherit.validity(authority, role)
         template = CertificateTemplate(
             role=role,
-            subject=supplied.path[0].subject if supplied else self._subject(address, authority),
+            subject=supplied.path[0].subject if supplied else self._inherit.subject(address, authority),
             validity=validity,
             key_usage=frozenset(authority.key_usage or (KeyUsage.KEY_CERT_SIGN, KeyUsage.CRL_SIGN)),
             extended_key_usage=frozenset(authority.extended_key_usage or ()),
             path_length=self._levels_below(address) if derived else authority.path_length,
             path_length_derived=derived,
-            name_constraints=_constraints(authority),
-            crl_distribution_points=self._urls("crl_distribution_points", authority, role),
-            ocsp=self._urls("ocsp", authority, role),
-            ca_issuers=self._urls("ca_issuers", authority, role),
+            name_constraints=constraints_of(authority),
+            crl_distribution_points=self._inherit.urls("crl_distribution_points", authority, role),
+            ocsp=self._inherit.urls("ocsp", authority, role),
+            ca_issuers=self._inherit.urls("ca_issuers", authority, role),
         )
         longest = max((self._seconds(child) for child in self._issued_by(address)), default=0)
         return Entry(
             address=address,
             template=_of_certificate(supplied) if supplied else template,
-            key=self._key(authority, role),
+            key=self._inherit.key(authority, role),
             renew_before=authority.renew_before or RenewBefore(longest_issued=longest),
             issuer=issuer,
             supplied=supplied,
@@ -220,59 +198,26 @@ class _Resolver:
         member, role = self._members[address], _ROLES[address.section]
         template = CertificateTemplate(
             role=role,
-            subject=self._subject(address, member),
-            validity=self._validity(member, role),
+            subject=self._inherit.subject(address, member),
+            validity=self._inherit.validity(member, role),
             subject_alt_names=member.sans or (),
             key_usage=frozenset(member.key_usage or (KeyUsage.DIGITAL_SIGNATURE,)),
-            extended_key_usage=frozenset(member.extended_key_usage or _PURPOSES[role]),
-            crl_distribution_points=self._urls("crl_distribution_points", member, role),
-            ocsp=self._urls("ocsp", member, role),
-            ca_issuers=self._urls("ca_issuers", member, role),
+            extended_key_usage=frozenset(member.extended_key_usage or PURPOSES[role]),
+            crl_distribution_points=self._inherit.urls("crl_distribution_points", member, role),
+            ocsp=self._inherit.urls("ocsp", member, role),
+            ca_issuers=self._inherit.urls("ca_issuers", member, role),
         )
         route = (*_route(address), "public_key")
         return Entry(
             address=address,
             template=template,
-            key=self._key(member, role),
+            key=self._inherit.key(member, role),
             renew_before=member.renew_before or self._defaults.renew_before or RenewBefore(),
             issuer=self._issuers[address],
             trust=self._trust(address, member),
             public_key=self._files.public_key(member.public_key, route) if member.public_key else None,
             deploy_dir=member.deploy_dir or f"/etc/certgen/{address.name}",
         )
-
-    def _subject(self, address: Address, entry: CertificateAuthority | EndEntity) -> DistinguishedName:
-        own, inherited = entry.subject or Subject(), self._defaults.subject or Subject()
-        pairs: list[tuple[str, str]] = []
-        for attribute in NameAttribute:
-            if attribute is NameAttribute.COMMON_NAME:
-                pairs.append((attribute.value, entry.common_name or address.name))
-                continue
-            chosen = own if attribute.value in own.model_fields_set else inherited
-            pairs += [(attribute.value, value) for value in getattr(chosen, attribute.value)]
-        return DistinguishedName(tuple(pairs))
-
-    def _validity(self, entry: CertificateAuthority | EndEntity, role: Role) -> Validity:
-        if entry.not_after is not None:
-            return Validity(not_before=entry.not_before, not_after=entry.not_after)
-        inherited = None if role.is_ca else self._defaults.validity
-        return Validity(entry.validity or inherited or DEFAULT_VALIDITY[role], not_before=entry.not_before)
-
-    def _key(self, entry: CertificateAuthority | EndEntity, role: Role) -> KeyPolicy:
-        own, inherited = entry.key, self._defaults.key
-        layers = [layer for layer in (own, inherited) if layer is not None]
-        algorithm = next((layer.algorithm for layer in layers if layer.algorithm), KeyAlgorithm.ECDSA_P256)
-        mode = next((layer.mode for layer in layers if layer.mode), 0o600)
-        rotations = layers if not role.is_ca else layers[: 1 if own else 0]
-        rotation = next((layer.rotation for layer in rotations if layer.rotation), KeyRotation.KEEP)
-        return KeyPolicy(algorithm, rotation, mode)
-
-    def _urls(self, name: str, entry: CertificateAuthority | EndEntity, role: Role) -> tuple[str, ...]:
-        """Give locations of the issuer's information; a root has no issuer, so it inherits none."""
-        inherited = Defaults() if role is Role.ROOT_CA else self._defaults
-        own: tuple[str, ...] | None = getattr(entry, name)
-        default: tuple[str, ...] | None = getattr(inherited, name)
-        return (default or ()) if own is None else own
 
     def _trust(self, address: Address, member: EndEntity) -> tuple[TrustAnchor, ...]:
         if member.trust is None:
@@ -319,7 +264,7 @@ class _Resolver:
     def _seconds(self, address: Address) -> int:
         entry: CertificateAuthority | EndEntity = self._authorities.get(address) or self._members[address]
         role = Role.INTERMEDIATE_CA if address in self._authorities else _ROLES[address.section]
-        return self._validity(entry, role).seconds or 0
+        return self._inherit.validity(entry, role).seconds or 0
 
     def _levels_below(self, address: Address) -> int:
         depth = len(self._above(address))
@@ -332,13 +277,6 @@ class _Resolver:
 
 def _route(address: Address) -> Route:
     return (address.section.value, address.name)
-
-
-def _constraints(authority: CertificateAuthority) -> NameConstraints | None:
-    asked = authority.name_constraints
-    if asked is None or not (asked.permitted or asked.excluded):
-        return None
-    return NameConstraints(tuple(sorted(set(asked.permitted))), tuple(sorted(set(asked.excluded))))
 
 
 def _of_certificate(supplied: SuppliedAuthority) -> CertificateTemplate:
