@@ -1,0 +1,133 @@
+"""Floor 5: spec files to bundles: found, read, checked; every mistake of a run at once."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from certgen.diagnostics import CertgenError, Diagnostic, Severity, error, position
+from certgen.model import NAME, Bundle
+from certgen.spec.checks import check
+from certgen.spec.document import MAXIMUM_BYTES, Document, compose
+from certgen.spec.explain import validate
+from certgen.spec.references import ReferencedFiles, references
+from certgen.spec.resolve import resolve
+from certgen.spec.schema import Spec
+from certgen.store import read_beside, read_file
+from certgen.tree import FileKind
+
+SUFFIXES: Final = (".certgen.yaml", ".certgen.yml", ".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSpec:
+    """A spec that is valid, with what was found out about it."""
+
+    path: Path
+    bundle: Bundle
+    warnings: tuple[Diagnostic, ...] = ()
+    supplied_keys: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """The contents of the private key files that the spec names."""
+
+
+def find_specs(folder: Path) -> tuple[Path, ...]:
+    """Find the specs in a folder, sorted by name: every `*.yaml` and `*.yml`.
+
+    Raises:
+        CertgenError: there is none.
+    """
+    found = sorted(path for suffix in ("*.yaml", "*.yml") for path in folder.glob(suffix))
+    if not found:
+        help_ = f"name a spec, or write one with `certgen init {folder}/shop.yaml`"
+        raise CertgenError([error("no-specs", f"there is no spec in {folder}/", help=help_, where=str(folder))])
+    return tuple(found)
+
+
+def spec_name(path: Path) -> str:
+    """Give a spec's name by its file: without .yaml, .yml, .certgen.yaml."""
+    suffix = next((suffix for suffix in SUFFIXES if path.name.endswith(suffix)), "")
+    return path.name.removesuffix(suffix)
+
+
+def load_spec(path: Path) -> LoadedSpec:
+    """Read and check one spec.
+
+    Args:
+        path: the spec's file; the files that it names are read too.
+
+    Raises:
+        CertgenError: the spec is not valid; with every mistake that could be found, sorted by place.
+    """
+    state = read_file(Path(os.path.realpath(path)), MAXIMUM_BYTES)
+    if state.kind is not FileKind.FILE:
+        reason = "does not exist" if state.kind is FileKind.ABSENT else f"cannot be read: {state.reason}"
+        code = "too-large" if "bytes" in state.reason else "no-such-spec"
+        raise CertgenError([error(code, f"{path} {reason}", where=str(path))])
+    document = compose(state.content, str(path))
+    spec, mistakes = validate(document.plain)
+    if spec is None:
+        raise CertgenError(_located(document, mistakes))
+    return _complete(path, document, spec)
+
+
+def load_specs(paths: Iterable[Path]) -> tuple[LoadedSpec, ...]:
+    """Read and check specs, all of them before any is refused.
+
+    Raises:
+        CertgenError: one is not valid, or two have one name; with the mistakes of all.
+    """
+    loaded: list[LoadedSpec] = []
+    problems: list[Diagnostic] = []
+    for path in dict.fromkeys(paths):
+        try:
+            loaded.append(load_spec(path))
+        except CertgenError as reason:
+            problems += reason.diagnostics
+    counts = Counter(item.bundle.name for item in loaded)
+    for item in loaded:
+        if counts[item.bundle.name] > 1:
+            message = f"{counts[item.bundle.name]} specs are named `{item.bundle.name}`, and so would share one tree"
+            problems.append(error("same-name", message, help="set `name:` in one of them", where=str(item.path)))
+    if problems:
+        raise CertgenError([*problems, *(warning for item in loaded for warning in item.warnings)])
+    return tuple(loaded)
+
+
+def _complete(path: Path, document: Document, spec: Spec) -> LoadedSpec:
+    """Resolve and check a spec that its models accept."""
+    name = spec.name or spec_name(path)
+    if not NAME.fullmatch(name) or ".." in name:
+        help_ = "set `name:` in it, from a-z, 0-9, `.`, `_` and `-`"
+        raise CertgenError([error("bad-name", f"`{name}` cannot be the name of a tree", help=help_, where=str(path))])
+    mentioned = list(references(spec))
+    contents = {mention.file: read_beside(path.parent, mention.file) for mention in mentioned}
+    bundle, problems = resolve(spec, name, path.name, ReferencedFiles(contents))
+    findings = [*problems, *(check(bundle) if not problems else ())]
+    located = _located(document, findings)
+    if any(diagnostic.is_error for diagnostic in located):
+        raise CertgenError(located)
+    private = {mention.file for mention in mentioned if mention.is_private}
+    keys = {file: content for file in private if (content := contents[file].content) is not None}
+    return LoadedSpec(path, bundle, located, keys)
+
+
+def _located(document: Document, findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Give findings their spans, sorted; what several entries inherit from one place is said once."""
+    located = sorted((document.locate(finding) for finding in findings), key=position)
+    first: dict[tuple[object, ...], Diagnostic] = {}
+    more: Counter[tuple[object, ...]] = Counter()
+    for finding in located:
+        place = finding.span or finding.message
+        key = (finding.code, place) if finding.severity is Severity.WARNING else (finding.code, place, finding.message)
+        if key in first:
+            more[key] += finding.message != first[key].message
+        else:
+            first[key] = finding
+    return tuple(
+        replace(finding, message=f"{finding.message} (and {more[key]} more)") if more[key] else finding
+        for key, finding in first.items()
+    )
