@@ -18,7 +18,7 @@ from certgen.plan.compare import compare_contents
 from certgen.plan.housekeeping import digest, kept_manifest_entry, leftovers, orphans
 from certgen.plan.values import Action, Change, KeySource, Plan, Signing, TreeFile
 from certgen.rfc5280.objects import key_id, public_key_der
-from certgen.store import FileWrite, Tree
+from certgen.store.disk import FileWrite, Tree
 from certgen.tree import (
     CERTIFICATE_FILE,
     IGNORE_FILE,

@@ -17,7 +17,7 @@ from certgen.spec.explain import validate
 from certgen.spec.references import ReferencedFiles, references
 from certgen.spec.resolve import resolve
 from certgen.spec.schema import Spec
-from certgen.store import read_beside, read_file
+from certgen.store.files import read_beside, read_file
 from certgen.tree import FileKind
 
 SUFFIXES: Final = (".certgen.yaml", ".certgen.yml", ".yaml", ".yml")

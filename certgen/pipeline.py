@@ -25,7 +25,8 @@ from certgen.plan.values import Plan, Requests
 from certgen.requests import find_address, parse_requests
 from certgen.signers.memory import MemoryKeyRing
 from certgen.spec.fields import read_moment
-from certgen.store import Tree, find_trees
+from certgen.store.disk import Tree
+from certgen.store.files import find_trees
 from certgen.tree import ABSENT, IGNORE_FILE, MANIFEST_FILE, Observed
 
 __all__ = [

@@ -13,7 +13,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from certgen.diagnostics import CertgenError, Diagnostic, Route, Severity
-from certgen.spec.document import MAXIMUM_BYTES, MAXIMUM_DEPTH, Document, compose
+from certgen.spec.composer import MAXIMUM_DEPTH
+from certgen.spec.document import MAXIMUM_BYTES, Document, compose
 
 FILE = "shop.yaml"
 

@@ -13,9 +13,10 @@ import pytest
 from faults import Disk
 from scene import Scene, take_snapshot
 
-from certgen import store
+from certgen.store import disk as store
 from certgen.diagnostics import CertgenError
-from certgen.store import FileWrite, Tree, find_trees, read_beside, read_file
+from certgen.store.disk import FileWrite, Tree
+from certgen.store.files import find_trees, read_beside, read_file
 from certgen.tree import FileKind
 
 SPEC = "version: 1\nca: {}\nservers:\n  api: {sans: localhost}\n"

@@ -46,7 +46,7 @@ def init(file: Path, **options: Any) -> None:
     """Write a commented spec to start from, to FILE (default: specs/pki.yaml)."""
     screen = Screen.of(options)
     from certgen.starter import STARTER
-    from certgen.store import create_file
+    from certgen.store.files import create_file
 
     try:
         create_file(file, STARTER.encode())
@@ -159,7 +159,7 @@ def verify(specs: tuple[Path, ...], output: Path, at: str | None, **options: Any
     """Audit the trees against their specs, by another path than the one that made them. Exit 1 on findings."""
     screen = Screen.of(options)
     loaded = _load(screen, "verify", specs)
-    from certgen.store import Tree
+    from certgen.store.disk import Tree
     from certgen.verify.audit import verify as audit
 
     now = read_moment(at)
@@ -254,7 +254,7 @@ def _inspected(text: str, output: Path, now: datetime) -> list[tuple[str, tuple[
     """Find what a person means, a path or an address, and describe it."""
     from certgen.certificates import UnreadableError
     from certgen.inspection import inspect as describe
-    from certgen.store import find_readable
+    from certgen.store.files import find_readable
 
     found: list[tuple[str, tuple[Inspection, ...]]] = []
     for source, content in find_readable(text, output):

@@ -16,7 +16,7 @@ from certgen.diagnostics import Diagnostic, Severity
 from certgen.manifest import DamagedManifestError, Manifest, parse_manifest
 from certgen.model import Address, AnchorFile, Bundle, Certificate, Entry
 from certgen.rfc5280 import objects
-from certgen.store import Tree
+from certgen.store.disk import Tree
 from certgen.tree import (
     CERTIFICATE_FILE,
     IGNORE_FILE,

@@ -1,4 +1,4 @@
-"""The yard: the only module that opens, reads and writes files. Stage, sync, rename, sync the folder.
+"""Writing: stage with the final mode, sync, rename, sync the folder; the lock and the notes of this machine.
 
 Nothing is followed out of a tree: a symbolic link below it is not a file.
 """
@@ -15,32 +15,23 @@ from pathlib import Path
 from typing import Final
 
 from certgen.diagnostics import CertgenError, error
-from certgen.model import NAME
+from certgen.store.files import MAXIMUM_FILE, READ_FLAGS, STAGED, explained, read_file
 from certgen.tree import (
     ABSENT,
-    CERTIFICATE_FILE,
     MACHINE_FOLDER,
     MANIFEST_FILE,
-    PUBLIC_MODE,
-    FileContent,
     FileKind,
     FileState,
 )
 
-MAXIMUM_FILE: Final = 1024 * 1024
-"""Bytes; the largest PEM file that certgen writes is far below."""
 MAXIMUM_MANIFEST: Final = 64 * 1024 * 1024
 SYNC_ALL_FROM: Final = 32
 """Files in a batch from which one sync of the whole file system is cheaper than one for each."""
 LOCK_SECONDS: Final = 10.0
 
-_STAGED: Final = ".certgen-new-"
 _JOURNAL: Final = "journal"
 _SEEN_KEYS: Final = "keys"
 _LOCK: Final = "lock"
-_READ_FLAGS: Final = (
-    os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +82,7 @@ class Tree:
         """
         from filelock import FileLock, Timeout
 
-        with _explained(self.root):
+        with explained(self.root):
             self._make_folder(MACHINE_FOLDER)
         try:
             with FileLock(self.root / MACHINE_FOLDER / _LOCK, timeout=LOCK_SECONDS, mode=0o600):
@@ -118,7 +109,7 @@ class Tree:
         keys = frozenset(seen_keys)
         if keys != self.seen_keys():
             self.write([FileWrite(f"{MACHINE_FOLDER}/{_SEEN_KEYS}", _lines(sorted(keys)), 0o600)])
-        with _explained(self.root), suppress(FileNotFoundError):
+        with explained(self.root), suppress(FileNotFoundError):
             (self.root / MACHINE_FOLDER / _JOURNAL).unlink()
 
     def write(self, writes: Sequence[FileWrite]) -> None:
@@ -129,7 +120,7 @@ class Tree:
         """
         staged: list[tuple[Path, FileWrite]] = []
         try:
-            with _explained(self.root):
+            with explained(self.root):
                 for write in writes:
                     staged.append((self._stage(write), write))
                 self._sync_staged(staged)
@@ -149,7 +140,7 @@ class Tree:
         Raises:
             CertgenError: the disk refused.
         """
-        with _explained(self.root):
+        with explained(self.root):
             for path in paths:
                 with suppress(FileNotFoundError):
                     (self.root / path).unlink()
@@ -162,8 +153,8 @@ class Tree:
         Raises:
             CertgenError: the disk refused.
         """
-        with _explained(self.root):
-            descriptor = os.open(self.root / path, _READ_FLAGS)
+        with explained(self.root):
+            descriptor = os.open(self.root / path, READ_FLAGS)
             try:
                 os.fchmod(descriptor, mode)
             finally:
@@ -199,7 +190,7 @@ class Tree:
         """Write a file under a passing name beside its final one, closed to others from its first byte."""
         final = self.root / write.path
         self._make_folder(str(Path(write.path).parent))
-        staged = final.with_name(f"{_STAGED}{final.name}")
+        staged = final.with_name(f"{STAGED}{final.name}")
         with suppress(FileNotFoundError):
             staged.unlink()
         descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
@@ -213,7 +204,7 @@ class Tree:
             os.sync()
             return
         for path, _ in staged:
-            descriptor = os.open(path, _READ_FLAGS)
+            descriptor = os.open(path, READ_FLAGS)
             try:
                 os.fsync(descriptor)
             finally:
@@ -247,60 +238,6 @@ class Tree:
                 return
 
 
-def read_file(path: Path, limit: int = MAXIMUM_FILE) -> FileState:
-    """Read a regular file without following a link; what cannot be read is told as such, never raised.
-
-    Args:
-        path: the file.
-        limit: the most bytes that are read.
-    """
-    try:
-        descriptor = os.open(path, _READ_FLAGS)
-    except FileNotFoundError:
-        return ABSENT
-    except OSError as reason:
-        return _unopened(path, reason)
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        mode = stat.S_IMODE(found.st_mode)
-        if not stat.S_ISREG(found.st_mode):
-            return FileState(FileKind.OTHER, mode, reason="not a regular file")
-        content = file.read(limit + 1)
-    if len(content) > limit:
-        return FileState(FileKind.UNREADABLE, mode, reason=f"it has more than {limit} bytes")
-    return FileState(FileKind.FILE, mode, content)
-
-
-def read_beside(folder: Path, name: str) -> FileContent:
-    """Read a file that a spec names: below the spec's folder, no link followed; its content is told to nobody else."""
-    if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
-        return FileContent(None, "is outside the spec's folder")
-    step = folder
-    for part in Path(name).parts[:-1]:
-        step = step / part
-        if step.is_symlink():
-            return FileContent(None, "is reached through a symbolic link, which is not followed")
-    state = read_file(folder / name)
-    match state.kind:
-        case FileKind.FILE:
-            return FileContent(state.content)
-        case FileKind.ABSENT:
-            return FileContent(None, "does not exist beside the spec")
-        case _:
-            return FileContent(None, f"cannot be read: {state.reason}")
-
-
-def _unopened(path: Path, reason: OSError) -> FileState:
-    try:
-        mode = os.lstat(path).st_mode
-    except OSError:
-        return FileState(FileKind.OTHER, reason=reason.strerror or "it cannot be opened")
-    if stat.S_ISREG(mode):
-        return FileState(FileKind.UNREADABLE, stat.S_IMODE(mode), reason=reason.strerror or "it cannot be opened")
-    what = "a symbolic link, which is not followed" if stat.S_ISLNK(mode) else "not a regular file"
-    return FileState(FileKind.OTHER, stat.S_IMODE(mode), reason=what)
-
-
 def _keep_old(path: Path, spare: Path) -> None:
     """Keep a file under a second name, 0600; a name that is taken is never written over."""
     if not os.path.lexists(path):
@@ -328,84 +265,3 @@ def _sync_folder(path: Path) -> None:
 
 def _lines(items: Iterable[str]) -> bytes:
     return "".join(f"{item}\n" for item in items).encode()
-
-
-@contextmanager
-def _explained(root: Path) -> Iterator[None]:
-    """Turn what the disk refuses into a diagnostic."""
-    try:
-        yield
-    except OSError as reason:
-        place = str(reason.filename or root).replace(_STAGED, "")
-        message = f"{place} cannot be written: {reason.strerror or type(reason).__name__}"
-        raise CertgenError([error("write-failed", message, where=place)]) from reason
-
-
-def find_trees(output: Path) -> tuple[Path, ...]:
-    """Give the folders below the output that carry a manifest, sorted."""
-    return tuple(sorted(path.parent for path in output.glob(f"*/{MANIFEST_FILE}") if not path.parent.is_symlink()))
-
-
-def create_file(path: Path, content: bytes) -> None:
-    """Write a file that does not exist yet, with the folders above it.
-
-    Raises:
-        CertgenError: it exists, or the disk refused.
-    """
-    with _explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PUBLIC_MODE)
-        except FileExistsError:
-            message = f"{path} exists, and it is left as it is"
-            raise CertgenError([error("exists", message, help="name another file", where=str(path))]) from None
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-
-
-def find_readable(text: str, output: Path) -> list[tuple[str, bytes]]:
-    """Find the files that a person means and read them.
-
-    Args:
-        text: a file, a folder of PEM files, `-` for standard input, or an address, which may be qualified.
-        output: the folder of all trees, in which addresses are looked up.
-
-    Raises:
-        CertgenError: there is none, there are several, or one cannot be read.
-    """
-    if text == "-":
-        return [("standard input", sys.stdin.buffer.read(MAXIMUM_FILE))]
-    path = Path(text)
-    if path.is_dir():
-        paths = sorted(item for item in path.rglob("*.pem") if item.is_file())
-    elif path.exists():
-        paths = [path]
-    else:
-        paths = _certificate_of(text, output)
-    if not paths:
-        message = f"`{text}` is neither a file nor an entry below {output}/"
-        help_ = "for example servers/api, or output/shop/servers/api/cert.pem"
-        raise CertgenError([error("not-found", message, help=help_, where=text)])
-    return [(str(item), _content(item)) for item in paths]
-
-
-def _certificate_of(address: str, output: Path) -> list[Path]:
-    if not all(NAME.fullmatch(part) for part in address.split("/")) or ".." in address:
-        return []
-    found = [
-        path
-        for path in (output / address / CERTIFICATE_FILE, *output.glob(f"*/{address}/{CERTIFICATE_FILE}"))
-        if path.is_file()
-    ]
-    if len(found) > 1:
-        names = ", ".join(str(path.parent.relative_to(output)) for path in found)
-        message = f"`{address}` is in several trees"
-        raise CertgenError([error("ambiguous-address", message, help=f"one of {names}", where=address)])
-    return found
-
-
-def _content(path: Path) -> bytes:
-    state = read_file(Path(os.path.realpath(path)))
-    if state.kind is not FileKind.FILE:
-        raise CertgenError([error("unreadable", f"{path} cannot be read: {state.reason}", where=str(path))])
-    return state.content
