@@ -139,7 +139,14 @@ def _authorities(bundle: Bundle, entries: Iterable[ObservedEntry]) -> tuple[Cert
             *(entry.anchors or ()),
         )
         found.update({certificate.der: certificate for certificate in certificates if certificate.is_ca})
-    return tuple(sorted(found.values(), key=lambda certificate: (certificate.not_after, certificate.der), reverse=True))
+    sound = [certificate for certificate in found.values() if _is_soundly_signed(certificate, found.values())]
+    return tuple(sorted(sound, key=lambda certificate: (certificate.not_after, certificate.der), reverse=True))
+
+
+def _is_soundly_signed(certificate: Certificate, others: Iterable[Certificate]) -> bool:
+    """Whether one of the CAs that bear the issuer's name signed it; nothing is known where none is there."""
+    issuers = [other for other in others if other.subject_der == certificate.issuer_der]
+    return not issuers or any(is_signed_by(certificate, issuer) for issuer in issuers)
 
 
 def _with_signers(

@@ -5,7 +5,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from scene import Scene
+
+pytest.register_assert_rewrite("scene", "faults")
+
+from scene import Scene  # noqa: E402 - rewritten first, so that its assertions say what they compared
 
 # The verifier in Go is compiled once for all runs of a user; git asks who commits.
 if "HOME" not in os.environ:

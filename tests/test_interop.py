@@ -15,8 +15,8 @@ from scene import MET_AS, PURPOSES, Scene, load
 
 from certgen.certificates import parse_certificate
 from certgen.encoders.pem import encode_certificates
-from certgen.issue import Issuance, issue, new_serial_number
-from certgen.model import Address, Bundle, Entry
+from certgen.issue import issue, new_serial_number
+from certgen.model import Address, Bundle, Entry, Issuance
 from certgen.rfc5280.names import parse_general_name
 from certgen.rfc5280.objects import public_key_der
 
@@ -287,6 +287,6 @@ def test_what_the_verifiers_would_refuse_the_spec_refuses_first(
 ) -> None:
     scene = Scene(tmp_path, NOW)
     scene.write(SPEC)
-    assert entry_of(scene, address)
+    assert str(entry_of(scene, address).address) == address
     scene.edit((f"sans: [{was}", f"sans: [{san}"))
     assert scene.refused_spec() == ["outside-constraints"]

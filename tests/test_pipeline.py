@@ -475,8 +475,8 @@ def test_a_changed_public_key_is_certified_in_the_place_of_the_old(host: Scene) 
 def test_the_same_key_in_another_form_changes_nothing(host: Scene) -> None:
     make_request(host.specs / "keys", "api", "pem")
     host.apply()
-    key = host.specs / "keys/api-key.pem"
-    command = ["openssl", "req", "-new", "-key", key, "-subj", "/CN=x", "-out", host.specs / "keys/api.pem"]
+    keys = host.specs / "keys"
+    command = ["openssl", "req", "-new", "-key", f"{keys}/api-key.pem", "-subj", "/CN=x", "-out", f"{keys}/api.pem"]
     subprocess.run(command, check=True, capture_output=True)
     applied = host.apply()
     assert applied.after == applied.before

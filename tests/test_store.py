@@ -121,9 +121,10 @@ def test_a_file_behind_a_link_is_not_removed_and_gets_no_mode(tree: Tree, tmp_pa
     tree.root.mkdir(parents=True)
     (tree.root / "servers").symlink_to(tmp_path / "away")
     before = take_snapshot(tmp_path / "away")
-    for act in (lambda: tree.remove([path]), lambda: tree.change_mode(path, 0o600)):
-        with suppress(CertgenError):
-            act()
+    with suppress(CertgenError):
+        tree.remove([path])
+    with suppress(CertgenError):
+        tree.change_mode(path, 0o600)
     assert take_snapshot(tmp_path / "away") == before
 
 

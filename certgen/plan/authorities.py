@@ -31,7 +31,7 @@ class Projection:
     @property
     def key_identifier(self) -> bytes | None:
         """The subject key identifier that those below point to; None where it is not known."""
-        return self.was.subject_key_identifier if self.was else None
+        return self.was.subject_key_identifier if self.was and self.was.key_id == self.key_id else None
 
     def has_name_of(self, child: Certificate) -> bool:
         """Whether a certificate names this CA as its issuer, byte for byte where the name is on the disk."""
@@ -58,16 +58,21 @@ def supplied_projection(entry: Entry) -> Projection:
     )
 
 
+def certificate_of_key(key_id: str | None, observed: Observed) -> Certificate | None:
+    """Give the latest CA certificate of a key that the tree holds."""
+    return next((certificate for certificate in observed.authorities if certificate.key_id == key_id), None)
+
+
 def known_certificate(entry: Entry, found: ObservedEntry, observed: Observed) -> Certificate | None:
     """Give an entry's certificate; a CA's that is lost from its folder is found in any path or trust file of the tree.
 
-    A key id decides, of the key file or else of the manifest; where there is neither, the subject.
+    A key id decides, of the manifest or else of the key file; where neither is known to the tree, the subject.
     """
     if found.certificate is not None or not entry.is_ca:
         return found.certificate
     recorded = observed.manifest.entries.get(entry.address)
-    wanted = found.key.key_id or (recorded.key_id if recorded else None)
-    for certificate in observed.authorities:
-        if certificate.key_id == wanted if wanted else certificate.subject == entry.template.subject:
-            return certificate
-    return None
+    if recorded is not None:
+        return certificate_of_key(recorded.key_id, observed)
+    if (certified := certificate_of_key(found.key.key_id, observed)) is not None:
+        return certified
+    return next((known for known in observed.authorities if known.subject == entry.template.subject), None)

@@ -71,15 +71,20 @@ class Case:
             return [Reason(ReasonCode.ISSUER_CHANGED, was, f"{self.entry.issuer} with a new key")]
         if not issuer.has_name_of(certificate):
             return [Reason(ReasonCode.ISSUER_CHANGED, was, str(issuer.subject))]
-        if certificate.authority_key_identifier not in {None, issuer.key_identifier}:
+        pointed_to = {None, issuer.key_identifier}
+        if issuer.key_identifier is not None and certificate.authority_key_identifier not in pointed_to:
             return [Reason(ReasonCode.ISSUER_CHANGED, f"{was}, another key", str(self.entry.issuer))]
-        return [] if self.found.signer == issuer.key_id else [Reason(ReasonCode.SIGNATURE_INVALID)]
+        return [] if self._is_signed_by(issuer.key_id) else [_badly_signed(str(issuer.subject))]
 
     def _root_reasons(self, certificate: Certificate) -> list[Reason]:
         """Demand of a root that it is signed by itself."""
         if not certificate.is_self_issued:
             return [Reason(ReasonCode.ISSUER_CHANGED, str(certificate.issuer), "itself")]
-        return [] if self.found.signer == certificate.key_id else [Reason(ReasonCode.SIGNATURE_INVALID)]
+        return [] if self._is_signed_by(certificate.key_id) else [_badly_signed("itself")]
+
+    def _is_signed_by(self, key_id: str) -> bool:
+        """Whether a key signed the certificate; one restored from the tree was looked at when it was found."""
+        return self.found.certificate is None or self.found.signer == key_id
 
     def _time_reasons(self, certificate: Certificate, now: datetime, requests: Requests) -> list[Reason]:
         reasons = date_reasons(certificate, self.entry, self.term_above, self.issuer.was if self.issuer else None, now)
@@ -109,3 +114,7 @@ class Case:
             self.notices.append(notices.fixed_end_over(self.entry, certificate))
         elif is_due(certificate, self.entry, now):
             self.notices.append(notices.fixed_end_near(self.entry, certificate))
+
+
+def _badly_signed(signer: str) -> Reason:
+    return Reason(ReasonCode.SIGNATURE_INVALID, f"not by the key of {signer}")

@@ -6,9 +6,9 @@ from collections import defaultdict
 from datetime import datetime
 
 from certgen.diagnostics import Diagnostic
-from certgen.model import Address, Bundle, Entry, Issuance, KeyRotation
+from certgen.model import Address, Bundle, Certificate, Entry, Issuance, KeyRotation
 from certgen.plan import notices
-from certgen.plan.authorities import Projection, known_certificate, supplied_projection
+from certgen.plan.authorities import Projection, certificate_of_key, known_certificate, supplied_projection
 from certgen.plan.case import Case
 from certgen.plan.derived import judge_derived, judge_trust, judge_trust_widening
 from certgen.plan.housekeeping import (
@@ -168,7 +168,7 @@ class _Decision:
             (*case.reasons, *(trust if case.certificate is not None else ())),
             fate,
             Signing(
-                Issuance(entry.template, term.not_before, term.not_after, case.certificate),
+                Issuance(entry.template, term.not_before, term.not_after, self._predecessor(case, fate)),
                 _key_order(case, fate),
                 entry.issuer,
             ),
@@ -177,6 +177,13 @@ class _Decision:
         )
         self._add_change(entry, change)
         self._project_signed(case, term, fate)
+
+    def _predecessor(self, case: Case, fate: KeyFate) -> Certificate | None:
+        """Give the certificate before; where a stranger stands in its place, that of the key that is kept."""
+        kept = _kept_key_id(case)
+        if fate is KeyFate.KEPT and case.certificate is not None and case.certificate.key_id != kept:
+            return certificate_of_key(kept, self._observed) or case.certificate
+        return case.certificate
 
     def _judge_trust(self, case: Case) -> list[Reason]:
         if case.entry.is_ca:
@@ -234,7 +241,7 @@ class _Decision:
         self._projections[case.entry.address] = Projection(
             key_id=None if fate is KeyFate.NEW else _kept_key_id(case),
             certificate=None,
-            was=case.certificate,
+            was=self._predecessor(case, fate),
             term=term,
             subject=case.entry.template.subject,
             can_sign=case.key.is_here,
@@ -254,10 +261,13 @@ class _Decision:
     def _missing_signers(self) -> list[Diagnostic]:
         """Name the signers that are missed; one that is stuck itself has said so already."""
         stuck = {obstacle.where for obstacle in self._obstacles}
+        stuck |= {
+            str(address) for waiting in self._unsigned.values() for address, _ in waiting if address.section == "cas"
+        }
         return [
             notices.signer_missing(self._bundle[signer], waiting)
             for signer, waiting in self._unsigned.items()
-            if str(signer) not in stuck
+            if str(signer) not in stuck - {str(address) for address, _ in waiting}
         ]
 
 

@@ -88,7 +88,8 @@ def _path_reasons(
 ) -> list[Reason]:
     file = found.file(CERTIFICATE_FILE)
     if found.certificate is None:
-        return [Reason(ReasonCode.MISSING, wanted="restored from the tree", what=CERTIFICATE_FILE)]
+        code = ReasonCode.UNREADABLE if found.certificate_problem else ReasonCode.MISSING
+        return [Reason(code, found.certificate_problem, "restored from the tree", CERTIFICATE_FILE)]
     above = [] if entry.is_ca else path_above(entry.address, bundle, projections)
     renewed = [issuer for issuer in above if issuer is None]
     if renewed:

@@ -100,6 +100,8 @@ def _judge_absent(entry: Entry, evidence: KeyEvidence) -> KeyVerdict:
         return KeyVerdict(KeyFate.NEW)
     if certificate is not None and certificate.key_algorithm != entry.key.algorithm:
         return KeyVerdict(KeyFate.NEW, (_algorithm_changed(entry, certificate.key_algorithm),))
+    if certificate is not None and evidence.recorded not in {None, certificate.key_id}:
+        return _stranger(entry)
     if known in evidence.seen and not entry.is_ca:
         return KeyVerdict(KeyFate.NEW, (Reason(ReasonCode.KEY_MISSING, what=KEY_FILE),))
     if certificate is not None:

@@ -80,7 +80,7 @@ def date_reasons(
     if issuer is not None and certificate.not_after > issuer.not_after:
         reasons.append(Reason(ReasonCode.OUTLIVES_ISSUER, _day(certificate.not_after), _day(issuer.not_after)))
     elif abs(certificate.not_after - wanted) > ONE_SECOND:
-        if issuer_was is not None and certificate.not_after == issuer_was.not_after < wanted:
+        if certificate.not_after < wanted and _may_be_cut(certificate, issuer, issuer_was):
             reasons.append(Reason(ReasonCode.RENEWAL_DUE, f"cut at its issuer's end {_day(certificate.not_after)}"))
         else:
             reasons.append(Reason(ReasonCode.VALIDITY_CHANGED, _span(certificate), _wish(entry, wanted)))
@@ -88,6 +88,13 @@ def date_reasons(
         was, asked = _day(certificate.not_before), _day(validity.not_before)
         reasons.append(Reason(ReasonCode.VALIDITY_CHANGED, f"from {was}", f"from {asked}"))
     return reasons
+
+
+def _may_be_cut(certificate: Certificate, issuer: Term | None, issuer_was: Certificate | None) -> bool:
+    """Whether a certificate may have been cut short at its issuer's end: at this one's, or an older one's."""
+    if issuer_was is not None and certificate.not_after == issuer_was.not_after:
+        return True
+    return issuer is not None and certificate.not_before < issuer.not_before
 
 
 def _span(certificate: Certificate) -> str:
