@@ -33,6 +33,16 @@ EXTENSIONS = {
 }
 """The extensions that language version 1 can express, by their names in RFC 5280."""
 
+_FAULTS = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What the library raises for a certificate that it cannot read."""
+
 _X = TypeVar("_X", bound=x509.ExtensionType)
 
 
@@ -48,7 +58,7 @@ def parse_certificates(content: bytes) -> tuple[Certificate, ...]:
     """
     try:
         return tuple(_to_value(certificate) for certificate in x509.load_pem_x509_certificates(content))
-    except (ValueError, x509.DuplicateExtension, UnsupportedAlgorithm):
+    except _FAULTS:
         raise UnreadableError("not a PEM certificate that can be read") from None
 
 
@@ -60,7 +70,7 @@ def parse_certificate(der: bytes) -> Certificate:
     """
     try:
         return _to_value(x509.load_der_x509_certificate(der))
-    except (ValueError, x509.DuplicateExtension, UnsupportedAlgorithm):
+    except _FAULTS:
         raise UnreadableError("not a certificate that can be read") from None
 
 

@@ -1,6 +1,6 @@
 """What a user sees of each mistake: one folder below `cases/invalid` for every code, compared to the letter.
 
-`CERTGEN_UPDATE_CASES=1 pytest tests/test_cases.py` writes `expected.txt` anew; read the difference before you commit it.
+`CERTGEN_UPDATE_CASES=1 pytest tests/test_cases.py` writes `expected.txt` anew; read the difference before a commit.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def put_what_is_beside(code: str) -> None:
     """Make the files that no repository should hold: keys, certificates that would age, sixteen megabytes."""
     if code == "too-large":
         Path("spec.yaml").write_bytes(b"version: 1\nca:\n" + b"#" * MAXIMUM_BYTES)
-    if code in {"bad-ca-certificate", "missing-root"}:
+    if code in {"anchor-not-root", "bad-ca-certificate", "missing-root"}:
         root = make_ca("Shop Root CA", "ecdsa-p256")
         issuing = make_ca("Shop Issuing CA", "ecdsa-p256", root)
         write_pem(Path("path.pem"), root.certificate, issuing.certificate)
@@ -117,6 +117,19 @@ def test_a_folder_without_specs_is_refused(folder: Path) -> None:
     (folder / "b.yml").touch()
     (folder / "a.yaml").touch()
     assert find_specs(Path()) == (Path("a.yaml"), Path("b.yml"))
+
+
+@pytest.mark.parametrize("file", ["Shop.yaml", "shop spec.yaml", "a..b.yaml", ".yaml"])
+def test_a_file_whose_name_cannot_be_a_tree_s_is_refused_unless_it_says_one(folder: Path, file: str) -> None:
+    (folder / file).write_text("version: 1\nca:\n", encoding="utf-8")
+    (found,) = diagnostics_of([Path(file)])
+    assert (found.code, found.where, found.help) == (
+        "bad-name",
+        file,
+        "set `name:` in it, from a-z, 0-9, `.`, `_` and `-`",
+    )
+    (folder / file).write_text("version: 1\nname: shop\nca:\n", encoding="utf-8")
+    assert diagnostics_of([Path(file)]) == ()
 
 
 def codes_in_the_sources() -> set[str]:

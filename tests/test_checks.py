@@ -486,8 +486,8 @@ def test_servers_are_short_lived(findings: Findings) -> None:
     for section in ("servers", "peers"):
         assert findings(text % (section, "826d")) == [
             (
-                f"4:34 warning[long-validity]: {section}/a would last 826 days; Apple's platforms refuse servers beyond "
-                "825 days (1y renews itself)"
+                f"4:34 warning[long-validity]: {section}/a would last 826 days; Apple's platforms refuse servers "
+                "beyond 825 days (1y renews itself)"
             )
         ]
         assert findings(text % (section, "825d")) == []

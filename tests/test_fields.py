@@ -476,6 +476,13 @@ def test_a_time_outside_the_calendar_is_refused(written: str) -> None:
     assert refusal(fields.moment, written) == f"bad-time: `{written}` is not a time of the calendar"
 
 
+def test_a_time_on_the_command_line_may_be_a_duration_after_a_plus() -> None:
+    assert fields.read_moment("+30d") == (30 * DAY, None)
+    assert fields.read_moment("2027-01-31T00:00:00Z") == (None, datetime(2027, 1, 31, tzinfo=UTC))
+    for wrong in ("30d", "+tomorrow", "tomorrow", "", "+"):
+        assert fields.read_moment(wrong) == (None, None)
+
+
 # URLs
 
 

@@ -1,4 +1,4 @@
-"""The manifest: canonical, one address a line, hostile content refused, and what a merge of two branches makes of it."""
+"""The manifest: canonical, one address a line, hostile content refused; what a merge of two branches makes of it."""
 
 import json
 import subprocess
@@ -44,7 +44,7 @@ class TestTheRoundTrip:
     def test_the_order_of_mappings_changes_no_byte(self, written: Manifest, dice: Random) -> None:
         items = list(written.entries.items())
         dice.shuffle(items)
-        turned = {a: ManifestEntry(e.key_id, dict(reversed(e.files.items()))) for a, e in items}
+        turned = {a: ManifestEntry(e.key_id, dict(reversed(list(e.files.items())))) for a, e in items}
         assert render_manifest(Manifest(written.name, turned)) == render_manifest(written)
 
     def test_it_is_one_address_a_line_in_the_order_of_the_language(self) -> None:

@@ -1,4 +1,4 @@
-"""Files to Observed: what is there, what cannot be read, who signed what; and no private key goes further than its id."""
+"""Files to Observed: what is there, what cannot be read, who signed what; of a private key only its id goes on."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,9 +23,13 @@ from certgen.tree import ABSENT, FileKind, FileState, KeyState, ManifestState, O
 BEGIN, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)
 
 
-@cache
+KEYS: dict[str, ec.EllipticCurvePrivateKey] = {}
+
+
 def key_of(label: str) -> ec.EllipticCurvePrivateKey:
-    return ec.generate_private_key(ec.SECP256R1())
+    if label not in KEYS:
+        KEYS[label] = ec.generate_private_key(ec.SECP256R1())
+    return KEYS[label]
 
 
 @cache

@@ -261,13 +261,11 @@ class _Decision:
     def _missing_signers(self) -> list[Diagnostic]:
         """Name the signers that are missed; one that is stuck itself has said so already."""
         stuck = {obstacle.where for obstacle in self._obstacles}
-        stuck |= {
-            str(address) for waiting in self._unsigned.values() for address, _ in waiting if address.section == "cas"
-        }
+        unsigned = {address for waiting in self._unsigned.values() for address, _ in waiting}
         return [
             notices.signer_missing(self._bundle[signer], waiting)
             for signer, waiting in self._unsigned.items()
-            if str(signer) not in stuck - {str(address) for address, _ in waiting}
+            if str(signer) not in stuck and (signer not in unsigned or self._bundle[signer].issuer is None)
         ]
 
 
@@ -300,6 +298,7 @@ def _kept_key_id(case: Case) -> str | None:
 def _action(case: Case, fate: KeyFate) -> Action:
     if case.certificate is None:
         return Action.ISSUE
-    if case.key.fate is KeyFate.NEW:
+    is_another_key = case.entry.public_key is not None and case.entry.public_key.key_id != case.certificate.key_id
+    if case.key.fate is KeyFate.NEW or is_another_key:
         return Action.REKEY
     return Action.RENEW if fate is KeyFate.NEW or case.is_renewal else Action.UPDATE

@@ -66,12 +66,13 @@ def parse_dns_name(text: str, *, wildcard: bool = True) -> str:
     if not text:
         raise InvalidNameError("the DNS name is empty")
     if text.endswith("."):
-        raise InvalidNameError("a DNS name in a certificate has no trailing dot", f"write `{text.rstrip('.')}`")
+        raise InvalidNameError("a DNS name in a certificate has no trailing dot", _proposal(text.rstrip(".")))
     if re.fullmatch(r"[^:]+:\d+", text):
-        raise InvalidNameError("a name in a certificate has no port", f"write `{text.rsplit(':', 1)[0]}`")
+        raise InvalidNameError("a name in a certificate has no port", _proposal(text.rsplit(":", 1)[0]))
     host = text.removeprefix("*.") if wildcard else text
     if "*" in host:
-        raise InvalidNameError("a wildcard stands only as the whole left-most label", "for example `*.shop.example`")
+        help_ = "for example `*.shop.example`" if wildcard else None
+        raise InvalidNameError("a wildcard stands only as the whole left-most label", help_)
     encoded = _to_a_labels(host)
     _check_labels(encoded)
     return f"*.{encoded}" if host != text else encoded
@@ -142,10 +143,8 @@ def parse_name_constraint(text: str) -> GeneralName:
             return GeneralName(IP, _parse_network(value))
         case GeneralNameKind.DNS:
             if value.startswith("."):
-                raise InvalidNameError(
-                    "a DNS constraint has no leading dot: it covers the name and all below it",
-                    f"write `{value.lstrip('.')}`",
-                )
+                message = "a DNS constraint has no leading dot: it covers the name and all below it"
+                raise InvalidNameError(message, _proposal(value.lstrip(".")))
             return GeneralName(DNS, parse_dns_name(value, wildcard=False))
         case GeneralNameKind.URI:
             return GeneralName(URI, _parse_constraint_host(value))
@@ -168,18 +167,21 @@ def outside_constraints(name: GeneralName, constraints: NameConstraints) -> str 
         The excluded base that covers it, or the permitted bases of its kind that do not.
     """
     for base in constraints.excluded:
-        if base.kind == name.kind and _covers(base, name):
+        if base.kind == name.kind and (_covers(base, name) or _may_stand_for(name, base)):
             return f"excludes {base}"
     permitted = [base for base in constraints.permitted if base.kind == name.kind]
     if permitted and not any(_covers(base, name) for base in permitted):
         return f"permits only {', '.join(map(str, permitted))}"
+    is_constrained = any(base.kind == name.kind for base in (*constraints.permitted, *constraints.excluded))
+    if is_constrained and name.kind == GeneralNameKind.URI and not _is_host_name(uri_host(name.value)):
+        return "constrains URIs, and so refuses one without a host name"
     return None
 
 
 def _split_kind(text: str, *, constraint: bool = False) -> tuple[GeneralNameKind, str]:
     if prefixed := _PREFIX.fullmatch(text):
         return _KINDS[prefixed[1].lower()], prefixed[2]
-    if _is_ip(text, network=constraint) or "%" in text or (text.startswith("[") and text.endswith("]")):
+    if _is_ip(text.split("%", 1)[0], network=constraint) or (text.startswith("[") and text.endswith("]")):
         return IP, text
     if "://" in text or text.lower().startswith("urn:"):
         return URI, text
@@ -188,7 +190,7 @@ def _split_kind(text: str, *, constraint: bool = False) -> tuple[GeneralNameKind
 
 def _is_ip(text: str, *, network: bool) -> bool:
     host, slash, prefix = text.partition("/")
-    if slash and not (network or prefix.isdigit()):
+    if slash and not (network or prefix.isdecimal()):
         return False
     try:
         ipaddress.ip_address(host)
@@ -198,6 +200,8 @@ def _is_ip(text: str, *, network: bool) -> bool:
 
 
 def _parse_network(text: str) -> str:
+    if "%" in text:
+        raise InvalidNameError("not an IP network: it has a zone id")
     try:
         return str(ipaddress.ip_network(text))
     except ValueError as reason:
@@ -275,6 +279,26 @@ def _covers(base: GeneralName, name: GeneralName) -> bool:
         case _:
             host = name.value.removeprefix("*.")
             return host == base.value or host.endswith("." + base.value)
+
+
+def _may_stand_for(name: GeneralName, base: GeneralName) -> bool:
+    """Whether a wildcard could be used for a name that is excluded."""
+    if name.kind != GeneralNameKind.DNS or not name.value.startswith("*."):
+        return False
+    return base.value.partition(".")[2] == name.value.removeprefix("*.")
+
+
+def _is_host_name(host: str | None) -> bool:
+    return bool(host) and not _is_ip(str(host), network=False)
+
+
+def _proposal(text: str) -> str | None:
+    """Propose a name where it is one."""
+    try:
+        parse_general_name(text)
+    except InvalidNameError:
+        return None
+    return f"write `{text}`"
 
 
 def _host_covers(base: str, host: str) -> bool:

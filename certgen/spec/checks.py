@@ -12,7 +12,14 @@ from typing import Final
 from certgen.diagnostics import Diagnostic, Route, Severity
 from certgen.model import Address, AnchorFile, Bundle, Entry, Role, backdating
 from certgen.rfc5280.names import InvalidNameError, outside_constraints, parse_dns_name
-from certgen.rfc5280.vocabulary import ExtendedKeyUsage, GeneralName, GeneralNameKind, KeyAlgorithm, KeyUsage
+from certgen.rfc5280.vocabulary import (
+    ExtendedKeyUsage,
+    GeneralName,
+    GeneralNameKind,
+    KeyAlgorithm,
+    KeyUsage,
+    NameConstraints,
+)
 from certgen.spec.inheritance import DAY
 
 LONGEST_SERVER_VALIDITY: Final = 825 * DAY
@@ -60,14 +67,12 @@ def common_names_are_sans(bundle: Bundle) -> Iterator[Diagnostic]:
 def names_are_inside_constraints(bundle: Bundle) -> Iterator[Diagnostic]:
     """Every name lies inside the name constraints of each CA above (RFC 5280 4.2.1.10)."""
     for entry in _end_entities(bundle):
-        constrained = [issuer for issuer in bundle.issuers_above(entry.address) if issuer.template.name_constraints]
-        for issuer in constrained:
-            constraints = issuer.template.name_constraints
+        count = len(entry.template.subject_alt_names)
+        for authority, constraints in _constraints_above(bundle, entry):
             for number, name in enumerate(_constrained_names(entry)):
-                if constraints is not None and (reason := outside_constraints(name, constraints)):
-                    sans = entry.template.subject_alt_names
-                    place: Route = ("sans", number) if number < len(sans) else ("common_name",)
-                    message = f"{name} is outside the name constraints of {issuer.address}, which {reason}"
+                if reason := outside_constraints(name, constraints):
+                    place: Route = ("sans", number) if number < count else ("common_name",)
+                    message = f"{name} is outside the name constraints of {authority}, which {reason}"
                     yield _error(entry, "outside-constraints", message, *place)
 
 
@@ -273,6 +278,17 @@ RULES: Final[tuple[Rule, ...]] = (
     supplied_keys_fit,
     trust_files_hold_roots,
 )
+
+
+def _constraints_above(bundle: Bundle, entry: Entry) -> Iterator[tuple[str, NameConstraints]]:
+    """Give the name constraints of the CAs above an entry, with a name for each; all those of a path that is brought."""
+    for issuer in bundle.issuers_above(entry.address):
+        if issuer.supplied is None:
+            certified = [(str(issuer.address), issuer.template.name_constraints)]
+        else:
+            above = (*issuer.supplied.path, *issuer.supplied.roots)
+            certified = [(f"`{item.subject}`", item.name_constraints) for item in above]
+        yield from ((name, constraints) for name, constraints in certified if constraints is not None)
 
 
 def _constrained_names(entry: Entry) -> tuple[GeneralName, ...]:

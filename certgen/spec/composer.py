@@ -136,7 +136,9 @@ class Composer:
             raise CertgenError([self._problem("too-many-aliases", message, event)])
         if len(self._stack) + node.height > MAXIMUM_DEPTH:
             raise CertgenError([self._problem("too-deep", f"more than {MAXIMUM_DEPTH} levels of nesting", event)])
-        return node
+        place = _node_at(event, node.value)
+        place.keys, place.size, place.height = node.keys, node.size, node.height
+        return place
 
     def _add(self, frame: _Frame, node: Node) -> None:
         """Put a finished node into the collection around it."""
@@ -198,7 +200,8 @@ class Composer:
             return CertgenError([file_error("yaml-syntax", problem, self._file)])
         span = make_span(self._file, self._lines, mark.line, mark.column, (mark.line, mark.column + 1))
         help_ = None
-        if "\t" in span.text[: mark.column + 1]:
+        indent = span.text[: len(span.text) - len(span.text.lstrip())]
+        if "\t" in indent or span.text[mark.column : mark.column + 1] == "\t":
             problem, help_ = "a tab, which YAML does not allow here", "indent with spaces"
         elif "mapping values are not allowed" in problem:
             help_ = "is the line indented right, and a text with `: ` in it quoted?"

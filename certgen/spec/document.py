@@ -5,9 +5,10 @@ Every scalar stays the text that was written (`NO` is Norway, `12:30:00` is text
 
 from __future__ import annotations
 
+import codecs
 from typing import Final
 
-from certgen.diagnostics import CertgenError, Diagnostic, Route, Span
+from certgen.diagnostics import CertgenError, Diagnostic, Route, Span, position
 from certgen.spec.composer import LINE_BREAK, Composer, Node, file_error, make_span
 
 MAXIMUM_BYTES: Final = 16 * 1024 * 1024
@@ -91,7 +92,7 @@ def compose(content: bytes, file: str) -> Document:
     composer = Composer(file, text)
     root = composer.compose()
     if composer.problems:
-        raise CertgenError(composer.problems)
+        raise CertgenError(sorted(composer.problems, key=position))
     return Document(file, text, root)
 
 
@@ -102,8 +103,9 @@ def _decode(content: bytes, file: str) -> str:
         )
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise CertgenError([file_error("not-utf-8", "the file is UTF-16, a spec is UTF-8", file)])
+    content = content.removeprefix(codecs.BOM_UTF8)
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-8")
     except UnicodeDecodeError as reason:
         line = content.count(b"\n", 0, reason.start) + 1
         message = f"byte 0x{content[reason.start]:02x} in line {line} is not UTF-8"

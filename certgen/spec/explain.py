@@ -53,8 +53,10 @@ def explain(failure: ValidationError) -> tuple[Diagnostic, ...]:
 
 
 def _explain(finding: ErrorDetails) -> Diagnostic:
-    route = tuple(step for step in finding["loc"] if step != "[key]")
-    at_key = len(route) < len(finding["loc"])
+    route = finding["loc"]
+    # Pydantic marks a finding about a mapping's key so; an unknown field may really be called that.
+    at_key = finding["type"] != "extra_forbidden" and route[-1:] == ("[key]",)
+    route = route[:-1] if at_key else route
     match finding["type"]:
         case "certgen":
             context = finding["ctx"]

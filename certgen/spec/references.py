@@ -34,9 +34,16 @@ def is_file(trusted: str) -> bool:
     return "/" in trusted or trusted.endswith(".pem")
 
 
-def is_weak(algorithm: str) -> bool:
-    """Whether a key is one that nothing should be signed with or for: DSA, or RSA under 2048 bits."""
-    return algorithm == "dsa" or (algorithm.startswith("rsa-") and int(algorithm.removeprefix("rsa-")) < 2048)
+_SIGNING = ("ecdsa-", "ed25519", "ed448", "ml-dsa-", "rsa-")
+
+
+def fault_of_key(algorithm: str) -> tuple[str, str] | None:
+    """Say why a key is of no use in a certificate, as a code and a sentence; None where it is."""
+    if not algorithm.startswith(_SIGNING):
+        return "bad-file", f"holds a key that cannot sign, as TLS asks of it: {algorithm}"
+    if algorithm.startswith("rsa-") and int(algorithm.removeprefix("rsa-")) < 2048:
+        return "weak-key", f"holds a key that is too weak: {algorithm}"
+    return None
 
 
 def references(spec: Spec) -> Iterator[Reference]:
@@ -97,8 +104,9 @@ class ReferencedFiles:
             help_ = "make one with `openssl pkey -in key.pem -pubout`" if b"PRIVATE KEY" in content else None
             self._refuse(route, f"`{file}`: {reason}", help_)
             return None
-        if is_weak(algorithm):
-            self._refuse(route, f"`{file}` holds a key that is too weak: {algorithm}", code="weak-key")
+        fault = fault_of_key(algorithm)
+        if fault is not None:
+            self._refuse(route, f"`{file}` {fault[1]}", code=fault[0])
             return None
         return SuppliedPublicKey(key, key_id(key), algorithm, file)
 

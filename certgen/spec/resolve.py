@@ -78,6 +78,7 @@ class _Resolver:
             return ()
         for address, authority in self._authorities.items():
             self._supply(address, authority)
+        self._refuse_two_ends()
         self._find_issuers()
         if self.problems:
             return ()
@@ -116,6 +117,13 @@ class _Resolver:
         supplied = supplied_authority(address, authority, self._files, self.problems.append)
         if supplied is not None:
             self._supplied[address] = supplied
+
+    def _refuse_two_ends(self) -> None:
+        """A certificate ends after its validity or at its `not_after`, not both."""
+        for address, entry in (*self._authorities.items(), *self._members.items()):
+            if entry.validity is not None and entry.not_after is not None:
+                message = "`validity` and `not_after` both say when it ends"
+                self._refuse("conflict", message, (*_route(address), "not_after"), "keep one of them", key=True)
 
     def _find_issuers(self) -> None:
         for address, authority in self._authorities.items():

@@ -190,4 +190,14 @@ class Spec(_Strict):
 def json_schema() -> dict[str, Any]:
     """Give the JSON Schema (draft 2020-12) of the language, for editors."""
     schema = Spec.model_json_schema(mode="validation")
-    return {"$schema": SCHEMA_DIALECT, **schema}
+    return {"$schema": SCHEMA_DIALECT, **_tightened(schema)}
+
+
+def _tightened(schema: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """Refuse names outside the pattern, as the models do, and leave out titles that only repeat a field's name."""
+    if isinstance(schema, list):
+        return [_tightened(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {key: _tightened(value) for key, value in schema.items() if key != "title" or not isinstance(value, str)}
+    return {**kept, "additionalProperties": False} if "patternProperties" in kept else kept

@@ -50,6 +50,10 @@ def supplied_authority(
         message = f"`{authority.certificate}` ends below its root, so nobody would know what to trust"
         refuse(_error("missing-root", message, (*route, "certificate"), "add `trust:` with the root's PEM file"))
         return None
+    if not any(path[-1].der == root.der or is_signed_by(path[-1], root) for root in roots):
+        message = f"no root in `trust` signed {path[-1].subject}, with which `{authority.certificate}` ends"
+        refuse(_error("missing-root", message, (*route, "trust"), "name the PEM file of the root that did"))
+        return None
     return SuppliedAuthority(
         path=tuple(certificate for certificate in path if not certificate.is_self_issued) or path[:1],
         certificate_file=authority.certificate or "",

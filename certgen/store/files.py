@@ -44,11 +44,12 @@ def read_file(path: Path, limit: int = MAXIMUM_FILE) -> FileState:
         return ABSENT
     except OSError as reason:
         return _unopened(path, reason)
+    found = os.fstat(descriptor)
+    mode = stat.S_IMODE(found.st_mode)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        return FileState(FileKind.OTHER, mode, reason="not a regular file")
     with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        mode = stat.S_IMODE(found.st_mode)
-        if not stat.S_ISREG(found.st_mode):
-            return FileState(FileKind.OTHER, mode, reason="not a regular file")
         content = file.read(limit + 1)
     if len(content) > limit:
         return FileState(FileKind.UNREADABLE, mode, reason=f"it has more than {limit} bytes")
@@ -59,11 +60,11 @@ def read_beside(folder: Path, name: str) -> FileContent:
     """Read a file that a spec names: below the spec's folder, no link followed; its content is told to nobody else."""
     if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
         return FileContent(None, "is outside the spec's folder")
-    step = folder
-    for part in Path(name).parts[:-1]:
-        step = step / part
-        if step.is_symlink():
+    try:
+        if any((folder / parent).is_symlink() for parent in Path(name).parents):
             return FileContent(None, "is reached through a symbolic link, which is not followed")
+    except OSError as reason:
+        return FileContent(None, f"cannot be read: {reason.strerror}")
     state = read_file(folder / name)
     match state.kind:
         case FileKind.FILE:
