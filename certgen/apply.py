@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -130,11 +130,13 @@ class _Run:
         self._keys.prepare(_algorithms(changes))
         if changes:
             self._tree.begin([path for change in changes for path in _paths(change)])
-        for start in range(0, len(changes), BATCH):
-            batch = [self._make(change) for change in changes[start : start + BATCH]]
-            self._put([write for made in batch for write in made.writes])
-            self._remove([path for made in batch for path in made.removes])
-            progress(min(start + BATCH, len(changes)), len(changes))
+        done = 0
+        for batch in _batches(changes):
+            made = [self._make(change) for change in batch]
+            self._put([write for item in made for write in item.writes])
+            self._remove([path for item in made for path in item.removes])
+            done += len(batch)
+            progress(done, len(changes))
         if changes:
             self._put_manifest()
         for mode in self._plan.modes:
@@ -293,6 +295,15 @@ class _Run:
         present = {entry.key.key_id for entry in entries if entry.key.key_id is not None}
         certified = {entry.certificate.key_id for entry in entries if entry.certificate is not None}
         return frozenset(present | (self._observed.seen_keys & certified))
+
+
+def _batches(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
+    """Give the changes in batches; what keeps keys out of git stands before the first key is even begun."""
+    first = 1 if changes and changes[0].address == TreeFile(IGNORE_FILE) else 0
+    if first:
+        yield changes[:first]
+    for start in range(first, len(changes), BATCH):
+        yield changes[start : start + BATCH]
 
 
 def _algorithms(changes: Iterable[Change]) -> list[KeyAlgorithm]:

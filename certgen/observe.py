@@ -76,6 +76,7 @@ def observe(
         manifest=manifest,
         manifest_state=manifest_state,
         manifest_content=manifest_file.content,
+        manifest_kind=manifest_file.kind,
         ignore_file=files.get(IGNORE_FILE, ABSENT),
         entries=_with_signers(entries, authorities),
         seen_keys=frozenset(seen_keys),

@@ -18,7 +18,7 @@ _SUBJECTS = (
 _CONSTRAINTS = (
     {"permitted": ["shop.example", "localhost", "email:shop.example"]},
     {"excluded": ["evil.example", "192.0.2.0/24"]},
-    {"permitted": ["0.0.0.0/0", "::/0"], "excluded": ["secret.shop.example"]},
+    {"permitted": ["0.0.0.0/0", "::/0"], "excluded": ["secret.evil.example"]},
 )
 
 

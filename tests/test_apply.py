@@ -290,7 +290,8 @@ def test_a_write_that_fails_leaves_nothing_half_and_the_next_run_mends_it(
     wrong: list[str] = []
     for scene, disk, raised in trial.faults(code):
         try:
-            assert raised == "write-failed"
+            is_tried_again = raised == "" and disk.failed.startswith("open ") and "/lock" in disk.failed
+            assert raised == "write-failed" or is_tried_again
             assert_nothing_is_half(scene.tree)
             assert not [path for path in scene.tree.rglob("*") if "certgen-new" in path.name]
             keys = kept_keys(scene.tree)

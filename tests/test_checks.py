@@ -135,7 +135,7 @@ def test_names_are_inside_constraints(findings: Findings) -> None:
             "which excludes DNS:x.shop.example"
         ),
     ]
-    assert findings(text % "shop.example, '*.shop.example', 10.1.2.3, 'spiffe://elsewhere.example'") == []
+    assert findings(text % "shop.example, '*.a.shop.example', 10.1.2.3, 'spiffe://elsewhere.example'") == []
 
 
 def test_names_are_inside_constraints_of_every_ca_above(findings: Findings) -> None:

@@ -114,7 +114,7 @@ def test_a_merge_key_is_refused_with_its_reason(refusals: Refusals) -> None:
 @pytest.mark.parametrize("text", ['"[key]": 1', 'servers: {a: {"[key]": 1}}', 'ca: {key: {"[key]": 1}}'])
 def test_a_field_named_as_pydantic_marks_keys_is_an_unknown_field(refusals: Refusals, text: str) -> None:
     (found,) = refusals(f"version: 1\n{text}\n")
-    assert found.startswith(f"2:{text.index(chr(34)) + 1} unknown-field: unknown field `[key]` (known here: ")
+    assert found.startswith(f"2:{text.index(chr(34)) + 1} unknown-field: unknown field `[key]` (")
 
 
 def test_an_entry_named_as_pydantic_marks_keys_is_shown_at_its_key(refusals: Refusals) -> None:

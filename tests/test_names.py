@@ -341,6 +341,7 @@ def test_the_help_never_proposes_a_wildcard_as_a_base() -> None:
     assert "*" not in (caught.value.help or "")
 
 
+NO_HOST_NAME = "constrains URIs, and so refuses one without a host name"
 PERMITS_DNS = {"permitted": ["shop.example"]}
 MIXED = {"permitted": ["shop.example", "10.0.0.0/8"], "excluded": ["secret.shop.example"]}
 
@@ -435,16 +436,18 @@ def test_excluded_wins_over_permitted() -> None:
 def test_a_wildcard_that_could_stand_for_an_excluded_name_is_outside() -> None:
     # Go refuses it since CVE-2025-61727.
     rules = constraints(excluded=["secret.shop.example"])
-    assert outside_constraints(parse_general_name("*.shop.example"), rules) is not None
-    assert outside_constraints(parse_general_name("*.other.example"), rules) is None
+    assert outside_constraints(parse_general_name("*.shop.example"), rules) == "excludes DNS:secret.shop.example"
+    for fine in ("*.other.example", "*.a.shop.example", "*.example", "shop.example"):
+        assert outside_constraints(parse_general_name(fine), rules) is None
 
 
 @pytest.mark.parametrize("name", ["urn:a:b", "https://10.0.0.1/", "https://[2001:db8::1]/"])
 def test_a_uri_without_a_host_name_is_outside_any_constraint_on_uris(name: str) -> None:
     """RFC 5280 4.2.1.10: such a certificate MUST be rejected."""
     rules = constraints(excluded=["URI:elsewhere.example"])
-    assert outside_constraints(parse_general_name(name), rules) is not None
+    assert outside_constraints(parse_general_name(name), rules) == NO_HOST_NAME
     assert outside_constraints(parse_general_name("https://shop.example/"), rules) is None
+    assert outside_constraints(parse_general_name(name), constraints(["shop.example"])) is None
 
 
 # Any text

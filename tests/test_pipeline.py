@@ -467,7 +467,7 @@ def test_a_changed_public_key_is_certified_in_the_place_of_the_old(host: Scene) 
     host.apply()
     wanted = make_request(host.specs / "keys", "api", "csr")
     applied = host.apply()
-    assert applied.changes == {"servers/api": "update: key_mismatch; key elsewhere"}
+    assert applied.changes == {"servers/api": "rekey: key_mismatch; key elsewhere"}
     assert applied.touched == {"servers/api/cert.pem", "manifest.json"}
     assert host.key_id("servers/api") == wanted
 
@@ -517,7 +517,7 @@ def test_a_key_that_moves_to_its_own_host_leaves_the_old_one_here_until_prune(ho
     host.write(HOST)
     before = (host.tree / "servers/api/key.pem").read_bytes()
     (applied,) = host.run()
-    assert applied.changes == {"servers/api": "update: key_mismatch; key elsewhere"}
+    assert applied.changes == {"servers/api": "rekey: key_mismatch; key elsewhere"}
     assert applied.notices == ["left-alone"]
     assert (
         host.key_id("servers/api")

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from values import (
+    APP,
     ISSUING,
     ROOT,
     WEB,
@@ -102,21 +103,26 @@ class TestALostCertificate:
         disk.paths[WEB] = (newer,)
         assert self.find(disk) == disk.certificates[ISSUING]
 
-    def test_the_key_file_decides(self) -> None:
-        disk = disk_of(shop())
-        own = disk.certificates[ISSUING]
-        disk.lose_certificate(ISSUING)
-        assert self.find(disk) == own
-        disk.keys[ISSUING] = present_key("stranger")
-        assert self.find(disk) is None
-
-    def test_without_a_key_file_the_manifest_decides(self) -> None:
+    def test_the_manifest_decides(self) -> None:
         disk = disk_of(shop())
         own = disk.certificates[ISSUING]
         disk.lose(ISSUING)
         assert self.find(disk) == own
+        disk.keys[ISSUING] = present_key("stranger")
+        assert self.find(disk) == own
         disk.recorded[ISSUING] = "0" * 64
         assert self.find(disk) is None
+
+    def test_without_a_manifest_the_key_file_decides(self) -> None:
+        disk = disk_of(shop())
+        own, root = disk.certificates[ISSUING], disk.certificates[ROOT]
+        other = certificate_for(disk.bundle[ISSUING], root, public_key("stranger"))
+        disk.paths[APP] = (replace(other, not_after=root.not_after),)
+        disk.lose_certificate(ISSUING)
+        disk.manifest_state = ManifestState.ABSENT
+        assert self.find(disk) == own
+        disk.keys[ISSUING] = present_key("stranger")
+        assert self.find(disk) == disk.paths[APP][0]
 
     def test_without_either_the_subject_decides(self) -> None:
         disk = disk_of(shop())

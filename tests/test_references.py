@@ -25,8 +25,9 @@ from certgen.diagnostics import CertgenError
 from certgen.model import Address, AnchorFile, Entry, Section
 from certgen.pipeline import load_spec
 from certgen.report.diagnostics import render_diagnostics
+from certgen.rfc5280.vocabulary import KeyAlgorithm
 from certgen.spec.document import compose
-from certgen.spec.references import Reference, is_file, is_weak, references
+from certgen.spec.references import Reference, fault_of_key, is_file, references
 from certgen.spec.schema import Spec
 
 WORKER = "version: 1\nca:\nclients:\n  worker: {public_key: worker.pem}\n"
@@ -138,9 +139,25 @@ def test_a_trusted_item_with_a_slash_or_ending_in_pem_is_a_file() -> None:
     ]
 
 
-def test_weak_keys_are_told_from_strong_ones() -> None:
-    assert [is_weak(name) for name in ("dsa", "rsa-1024", "rsa-2047", "rsa-512")] == [True] * 4
-    assert [is_weak(name) for name in ("rsa-2048", "rsa-8192", "ecdsa-p256", "ed25519")] == [False] * 4
+@pytest.mark.parametrize(
+    ("algorithm", "fault"),
+    [
+        ("rsa-512", "weak-key: holds a key that is too weak: rsa-512"),
+        ("rsa-2047", "weak-key: holds a key that is too weak: rsa-2047"),
+        ("dsa", "bad-file: holds a key that cannot sign, as TLS asks of it: dsa"),
+        ("x25519", "bad-file: holds a key that cannot sign, as TLS asks of it: x25519"),
+        ("x448", "bad-file: holds a key that cannot sign, as TLS asks of it: x448"),
+    ],
+)
+def test_a_key_of_no_use_is_told_from_a_good_one(algorithm: str, fault: str) -> None:
+    found = fault_of_key(algorithm)
+    assert found is not None
+    assert ": ".join(found) == fault
+
+
+@pytest.mark.parametrize("algorithm", [*KeyAlgorithm, "rsa-8192", "ecdsa-secp256k1", "ed448"])
+def test_a_good_key_has_no_fault(algorithm: str) -> None:
+    assert fault_of_key(algorithm) is None
 
 
 # Public keys
@@ -217,19 +234,22 @@ def test_a_certificate_is_no_public_key(place: Place) -> None:
     assert place.refusal(WORKER).startswith(f"{PUBLIC_KEY_AT} bad-file: `worker.pem`: not a PEM public key")
 
 
-@pytest.mark.parametrize("kind", ["rsa-1024", "dsa"])
-def test_a_key_that_is_too_weak_is_refused(place: Place, kind: str) -> None:
-    weak: dict[str, PublicKeyTypes] = {
-        "rsa-1024": rsa.generate_private_key(65537, 1024).public_key(),  # noqa: S505 - a weak key is the case
-        "dsa": dsa.generate_private_key(2048).public_key(),
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("rsa", "weak-key: `worker.pem` holds a key that is too weak: rsa-1024"),
+        ("dsa", "bad-file: `worker.pem` holds a key that cannot sign, as TLS asks of it: dsa"),
+        ("x25519", "bad-file: `worker.pem` holds a key that cannot sign, as TLS asks of it: x25519"),
+    ],
+)
+def test_a_key_that_no_handshake_could_use_is_refused(place: Place, kind: str, expected: str) -> None:
+    keys: dict[str, PublicKeyTypes] = {
+        "rsa": rsa.generate_private_key(65537, 1024).public_key(),  # noqa: S505 - a weak key is the case
+        "dsa": dsa.generate_private_key(1024).public_key(),  # noqa: S505 - as above
+        "x25519": x25519.X25519PrivateKey.generate().public_key(),
     }
-    place.put("worker.pem", public_pem(weak[kind]))
-    assert place.refusal(WORKER) == f"{PUBLIC_KEY_AT} weak-key: `worker.pem` holds a key that is too weak: {kind}"
-
-
-def test_a_key_that_cannot_sign_is_refused_as_no_handshake_could_use_it(place: Place) -> None:
-    place.put("worker.pem", public_pem(x25519.X25519PrivateKey.generate().public_key()))
-    assert place.refusal(WORKER).startswith(PUBLIC_KEY_AT)
+    place.put("worker.pem", public_pem(keys[kind]))
+    assert place.refusal(WORKER) == f"{PUBLIC_KEY_AT} {expected}"
 
 
 def test_a_curve_that_no_spec_can_ask_for_is_taken_as_it_is(place: Place) -> None:

@@ -225,9 +225,11 @@ def test_fixed_times_take_the_place_of_a_duration() -> None:
 
 def test_a_duration_beside_a_fixed_end_is_refused_not_ignored(refusals: Refusals) -> None:
     text = "version: 1\nca:\nclients:\n  a: {validity: 9d, not_after: 2030-01-01T00:00:00Z}\n"
-    (found,) = refusals(text)
-    assert found.startswith("4:")
+    assert refusals(text) == [
+        "4:21 conflict: `validity` and `not_after` both say when it ends (keep one of them)",
+    ]
     bundle_of(text.replace("validity: 9d, ", ""))
+    bundle_of("version: 1\ndefaults: {validity: 9d}\nca:\nclients:\n  a: {not_after: 2030-01-01T00:00:00Z}\n")
 
 
 # Defaults

@@ -45,7 +45,7 @@ from values import (
 )
 
 from certgen.diagnostics import Severity
-from certgen.model import Address, Bundle, Certificate, KeyPolicy, RenewBefore, Validity
+from certgen.model import Address, Bundle, Certificate, KeyPolicy, KeyRotation, RenewBefore, Validity
 from certgen.plan.values import Action, KeyFate, KeySource, ModeChange, Plan, ReasonCode, TreeFile
 from certgen.rfc5280.vocabulary import (
     DistinguishedName,
@@ -414,6 +414,19 @@ class TestTime:
             [R.VALIDITY_CHANGED],
             KeyFate.KEPT,
         )
+
+    @pytest.mark.parametrize("days", [80, 120])
+    def test_a_changed_validity_is_an_update_after_the_issuer_was_renewed_too(self, days: int) -> None:
+        rotating = KeyPolicy(rotation=KeyRotation.ON_RENEWAL)
+        spec, changed = (shop(member(WEB, days=each, key=rotating)) for each in (90, days))
+        disk = disk_of(spec)
+        disk.carry_out(spec, decide(spec, disk, NOW + 20 * DAY, renew=[ISSUING]))
+        later = NOW + 21 * DAY
+        assert decide(spec, disk, later).is_in_sync
+        for no_renew in (False, True):
+            change = change_at(decide(changed, disk, later, no_renew=no_renew), WEB)
+            assert codes(change) == [R.VALIDITY_CHANGED]
+            assert (change.action, change.key) == (Action.UPDATE, KeyFate.KEPT)
 
     def test_the_same_validity_in_other_words_is_no_change(self) -> None:
         spec = shop(asking(member(WEB), validity=Validity(seconds=90 * 24 * 3600)))

@@ -13,8 +13,8 @@ import pytest
 from faults import Disk
 from scene import Scene, take_snapshot
 
-from certgen.store import disk as store
 from certgen.diagnostics import CertgenError
+from certgen.store import disk as store
 from certgen.store.disk import FileWrite, Tree
 from certgen.store.files import find_trees, read_beside, read_file
 from certgen.tree import FileKind

@@ -314,7 +314,8 @@ def test_its_name_constraints_bind_what_stands_below(place: Place) -> None:
     place.certificates("mine.pem", authority("Constrained", constraints="other.example"))
     assert place.refusals(spec("certificate: mine.pem")) == [
         (
-            "4:23 outside-constraints: DNS:api.shop.example is outside the name constraints of cas/mine, "
+            "4:23 outside-constraints: DNS:api.shop.example is outside the name constraints of "
+            "`C=NL, O=Shop BV, CN=Constrained`, "
             "which permits only DNS:other.example"
         )
     ]

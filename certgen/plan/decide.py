@@ -129,6 +129,7 @@ class _Decision:
             recorded=recorded.key_id if recorded else None,
             seen=self._observed.seen_keys,
             rekey=entry.address in self._requests.rekey,
+            is_unfinished=f"{entry.address}/{KEY_FILE}" in self._observed.unfinished,
         )
         issuer = self._projections[entry.issuer] if entry.issuer else None
         return Case(entry, found, certificate, judge_key(entry, evidence), issuer, recorded is not None)

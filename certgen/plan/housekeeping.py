@@ -117,7 +117,9 @@ def tree_files(
     elif state.content != ignore_file(bundle.source):
         before = (_tree_change(IGNORE_FILE, Reason(ReasonCode.FILE_DRIFTED, "edited")),)
     after: tuple[Change, ...] = ()
-    if not is_changed:
+    if observed.manifest_kind is FileKind.OTHER:
+        obstacles.append(_foreign(MANIFEST_FILE, FileState(FileKind.OTHER)))
+    elif not is_changed:
         after = _manifest_change(bundle, observed)
     return before, after, obstacles
 

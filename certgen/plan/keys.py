@@ -37,6 +37,8 @@ class KeyEvidence:
     """Ids of the keys that this machine has held."""
     rekey: bool
     """Whether a person asked for a new key."""
+    is_unfinished: bool = False
+    """Whether an interrupted run had begun to write the key's file."""
 
 
 def judge_key(entry: Entry, evidence: KeyEvidence) -> KeyVerdict:
@@ -82,10 +84,10 @@ def _judge_present(entry: Entry, evidence: KeyEvidence) -> KeyVerdict:
     found, certificate, recorded = evidence.found, evidence.certificate, evidence.recorded
     reasons: tuple[Reason, ...] = ()
     if certificate is not None and found.key_id != certificate.key_id:
-        if recorded != found.key_id:
+        if recorded != found.key_id and not evidence.is_unfinished:
             return _stranger(entry)
-        reasons = (Reason(ReasonCode.KEY_MISMATCH, short(certificate.key_id), short(recorded), "the certificate"),)
-    if certificate is None and recorded not in {None, found.key_id}:
+        reasons = (Reason(ReasonCode.KEY_MISMATCH, short(certificate.key_id), short(found.key_id), "the certificate"),)
+    if certificate is None and recorded not in {None, found.key_id} and not evidence.is_unfinished:
         return _stranger(entry)
     if found.algorithm != entry.key.algorithm:
         return KeyVerdict(KeyFate.NEW, (*reasons, _algorithm_changed(entry, found.algorithm)))

@@ -281,6 +281,21 @@ def _covers(base: GeneralName, name: GeneralName) -> bool:
             return host == base.value or host.endswith("." + base.value)
 
 
+def bases_overlap(one: GeneralName, other: GeneralName) -> bool:
+    """Whether two bases of one kind leave a name that both permit."""
+    if one.kind == GeneralNameKind.IP:
+        networks = ipaddress.ip_network(one.value), ipaddress.ip_network(other.value)
+        return networks[0].version == networks[1].version and networks[0].overlaps(networks[1])
+    if one.kind == GeneralNameKind.DNS:
+        return _covers(one, other) or _covers(other, one)
+    hosts = one.value.rpartition("@")[2], other.value.rpartition("@")[2]
+    return hosts[0] == hosts[1] or _host_covers(*hosts) or _host_covers(*reversed(hosts)) or _nested(*hosts)
+
+
+def _nested(one: str, other: str) -> bool:
+    return one.startswith(".") and other.startswith(".") and (one.endswith(other) or other.endswith(one))
+
+
 def _may_stand_for(name: GeneralName, base: GeneralName) -> bool:
     """Whether a wildcard could be used for a name that is excluded."""
     if name.kind != GeneralNameKind.DNS or not name.value.startswith("*."):

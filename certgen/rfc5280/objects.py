@@ -207,8 +207,8 @@ def from_extended_key_usage(extension: x509.ExtendedKeyUsage) -> frozenset[str]:
 def to_name_constraints(constraints: NameConstraints) -> x509.NameConstraints:
     """Make the library's name constraints extension."""
     return x509.NameConstraints(
-        [to_constraint_base(base) for base in constraints.permitted] or None,
-        [to_constraint_base(base) for base in constraints.excluded] or None,
+        [to_constraint_base(base) for base in dict.fromkeys(constraints.permitted)] or None,
+        [to_constraint_base(base) for base in dict.fromkeys(constraints.excluded)] or None,
     )
 
 

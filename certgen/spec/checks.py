@@ -9,9 +9,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from certgen.certificates import is_signed_by
 from certgen.diagnostics import Diagnostic, Route, Severity
 from certgen.model import Address, AnchorFile, Bundle, Entry, Role, backdating
-from certgen.rfc5280.names import InvalidNameError, outside_constraints, parse_dns_name
+from certgen.rfc5280.names import InvalidNameError, bases_overlap, outside_constraints, parse_dns_name
 from certgen.rfc5280.vocabulary import (
     ExtendedKeyUsage,
     GeneralName,
@@ -77,18 +78,17 @@ def names_are_inside_constraints(bundle: Bundle) -> Iterator[Diagnostic]:
 
 
 def constraints_can_be_met(bundle: Bundle) -> Iterator[Diagnostic]:
-    """Constraints that a CA inherits by its own issuer are not widened below it (RFC 5280 6.1.4 g intersects them)."""
+    """What a CA permits is not wholly forbidden above it: a path keeps what all permit (RFC 5280 6.1.4 g)."""
     for entry in bundle.entries:
         constraints = entry.template.name_constraints
-        if not entry.is_ca or constraints is None:
+        if not entry.is_ca or entry.supplied is not None or constraints is None:
             continue
-        for issuer in bundle.issuers_above(entry.address):
-            above = issuer.template.name_constraints
+        for authority, above in _constraints_above(bundle, entry):
             for number, base in enumerate(constraints.permitted):
-                if above and base.kind != GeneralNameKind.IP and (reason := outside_constraints(base, above)):
-                    message = f"{base} can never be used: {issuer.address} {reason}"
-                    place = ("name_constraints", "permitted", number)
-                    yield _warning(entry, "unusable-constraint", message, *place)
+                same_kind = [other for other in above.permitted if other.kind == base.kind]
+                if same_kind and not any(bases_overlap(base, other) for other in same_kind):
+                    message = f"{base} can never be used: {authority} permits only {', '.join(map(str, same_kind))}"
+                    yield _warning(entry, "unusable-constraint", message, "name_constraints", "permitted", number)
 
 
 def children_end_before_issuers(bundle: Bundle) -> Iterator[Diagnostic]:
@@ -230,7 +230,7 @@ def algorithms_are_known_to_programs(bundle: Bundle) -> Iterator[Diagnostic]:
 def servers_are_short_lived(bundle: Bundle) -> Iterator[Diagnostic]:
     """A TLS server certificate lasts at most 825 days."""
     for entry in _end_entities(bundle):
-        seconds = entry.template.validity.seconds
+        seconds = _asked_seconds(entry)
         if (
             ExtendedKeyUsage.SERVER_AUTH in entry.template.extended_key_usage
             and (seconds or 0) > LONGEST_SERVER_VALIDITY
@@ -254,7 +254,7 @@ def trust_files_hold_roots(bundle: Bundle) -> Iterator[Diagnostic]:
     """A trust anchor from a file is self-signed: many programs refuse an intermediate as an anchor."""
     for entry in _end_entities(bundle):
         for anchor in entry.trust:
-            if isinstance(anchor, AnchorFile) and not all(c.is_self_issued for c in anchor.certificates):
+            if isinstance(anchor, AnchorFile) and not all(is_signed_by(c, c) for c in anchor.certificates):
                 message = f"`{anchor.file}` holds an intermediate, which nginx, HAProxy and PostgreSQL refuse to trust"
                 yield _warning(entry, "anchor-not-root", message, "trust", help_="trust its root")
 
@@ -281,7 +281,7 @@ RULES: Final[tuple[Rule, ...]] = (
 
 
 def _constraints_above(bundle: Bundle, entry: Entry) -> Iterator[tuple[str, NameConstraints]]:
-    """Give the name constraints of the CAs above an entry, with a name for each; all those of a path that is brought."""
+    """Give the name constraints of the CAs above an entry, with a name for each; of a path that is brought, all."""
     for issuer in bundle.issuers_above(entry.address):
         if issuer.supplied is None:
             certified = [(str(issuer.address), issuer.template.name_constraints)]
@@ -301,6 +301,14 @@ def _constrained_names(entry: Entry) -> tuple[GeneralName, ...]:
         return (*names, GeneralName(GeneralNameKind.DNS, parse_dns_name(common_name)))
     except InvalidNameError:
         return names
+
+
+def _asked_seconds(entry: Entry) -> int | None:
+    """Give how long a certificate is asked to last, where the spec alone says so."""
+    validity = entry.template.validity
+    if validity.not_before and validity.not_after:
+        return int((validity.not_after - validity.not_before).total_seconds()) + 1
+    return validity.seconds
 
 
 def _folded(entry: Entry) -> tuple[tuple[str, str], ...]:

@@ -11,7 +11,9 @@ from typing import Final
 from certgen.diagnostics import CertgenError, Diagnostic, Route, Span, position
 from certgen.spec.composer import LINE_BREAK, Composer, Node, file_error, make_span
 
-MAXIMUM_BYTES: Final = 16 * 1024 * 1024
+MAXIMUM_BYTES: Final = 8 * 1024 * 1024
+_OF_END_ENTITIES: Final = frozenset({"validity", "renew_before", "issuer"})
+"""The defaults that a CA does not inherit."""
 
 Plain = str | list["Plain"] | dict[str, "Plain"] | None
 
@@ -58,7 +60,10 @@ class Document:
         if route[:2] == ("cas", "ca") and not self.has(route[:2]):
             route = ("ca", *route[2:])
         entry = 1 if route[:1] == ("ca",) else 2
-        if len(route) > entry and not self.has(route[: entry + 1]) and self.has(("defaults", route[entry])):
+        if len(route) <= entry or self.has(route[: entry + 1]):
+            return route
+        is_inherited = route[0] not in {"ca", "cas"} or route[entry] not in _OF_END_ENTITIES
+        if is_inherited and self.has(("defaults", route[entry])):
             return ("defaults", *route[entry:])
         return route
 

@@ -77,8 +77,8 @@ class Inheritance:
 
 
 def constraints_of(authority: CertificateAuthority) -> NameConstraints | None:
-    """Give a CA's name constraints, each base once; None where nothing is asked."""
+    """Give a CA's name constraints; None where nothing is asked."""
     asked = authority.name_constraints
     if asked is None or not (asked.permitted or asked.excluded):
         return None
-    return NameConstraints(tuple(sorted(set(asked.permitted))), tuple(sorted(set(asked.excluded))))
+    return NameConstraints(asked.permitted, asked.excluded)

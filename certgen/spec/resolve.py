@@ -78,7 +78,7 @@ class _Resolver:
             return ()
         for address, authority in self._authorities.items():
             self._supply(address, authority)
-        self._refuse_two_ends()
+        self._refuse_contradictions()
         self._find_issuers()
         if self.problems:
             return ()
@@ -118,12 +118,15 @@ class _Resolver:
         if supplied is not None:
             self._supplied[address] = supplied
 
-    def _refuse_two_ends(self) -> None:
-        """A certificate ends after its validity or at its `not_after`, not both."""
+    def _refuse_contradictions(self) -> None:
+        """A certificate ends after its validity or at its `not_after`; a key is chosen here or made elsewhere."""
         for address, entry in (*self._authorities.items(), *self._members.items()):
             if entry.validity is not None and entry.not_after is not None:
                 message = "`validity` and `not_after` both say when it ends"
                 self._refuse("conflict", message, (*_route(address), "not_after"), "keep one of them", key=True)
+            if isinstance(entry, EndEntity) and entry.public_key is not None and entry.key is not None:
+                message = "`key` and `public_key` exclude each other: that key is made on its host"
+                self._refuse("conflict", message, (*_route(address), "key"), "keep one of them", key=True)
 
     def _find_issuers(self) -> None:
         for address, authority in self._authorities.items():

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Final
 
 from certgen.diagnostics import CertgenError, error
-from certgen.store.files import MAXIMUM_FILE, READ_FLAGS, STAGED, explained, read_file
+from certgen.store.files import MAXIMUM_FILE, READ_FLAGS, explained, read_file
 from certgen.tree import (
     ABSENT,
     MACHINE_FOLDER,
     MANIFEST_FILE,
+    STAGED,
     FileKind,
     FileState,
 )
@@ -82,14 +83,22 @@ class Tree:
         """
         from filelock import FileLock, Timeout
 
-        with explained(self.root):
+        path = self.root / MACHINE_FOLDER / _LOCK
+        lock = FileLock(path, timeout=LOCK_SECONDS, mode=0o600)
+        with explained(path):
             self._make_folder(MACHINE_FOLDER)
+            _refuse_odd(path)
+            try:
+                lock.acquire()
+            except Timeout:
+                message = f"another run holds {self.root} for more than {LOCK_SECONDS:.0f} seconds"
+                raise CertgenError(
+                    [error("locked", message, help="wait for it to end", where=str(self.root))]
+                ) from None
         try:
-            with FileLock(self.root / MACHINE_FOLDER / _LOCK, timeout=LOCK_SECONDS, mode=0o600):
-                yield
-        except Timeout:
-            message = f"another run holds {self.root} for more than {LOCK_SECONDS:.0f} seconds"
-            raise CertgenError([error("locked", message, help="wait for it to end", where=str(self.root))]) from None
+            yield
+        finally:
+            lock.release()
 
     def begin(self, paths: Sequence[str]) -> None:
         """Note which paths are about to be written, so that the next run knows them as ours.
@@ -142,6 +151,7 @@ class Tree:
         """
         with explained(self.root):
             for path in paths:
+                self._refuse_links_above(path)
                 with suppress(FileNotFoundError):
                     (self.root / path).unlink()
             for folder in dict.fromkeys(Path(path).parent for path in paths):
@@ -153,7 +163,8 @@ class Tree:
         Raises:
             CertgenError: the disk refused.
         """
-        with explained(self.root):
+        with explained(self.root / path):
+            self._refuse_links_above(path)
             descriptor = os.open(self.root / path, READ_FLAGS)
             try:
                 os.fchmod(descriptor, mode)
@@ -182,6 +193,11 @@ class Tree:
                 return not os.path.lexists(self.root / parent)
         return False
 
+    def _refuse_links_above(self, path: str) -> None:
+        for parent in Path(path).parents:
+            if (self.root / parent).is_symlink() and str(parent) != ".":
+                raise NotADirectoryError(20, "a link is in the way", str(self.root / parent))
+
     def _machine_lines(self, name: str) -> list[str]:
         state = self._read(f"{MACHINE_FOLDER}/{name}")
         return state.content.decode("utf-8", "replace").splitlines()
@@ -194,9 +210,14 @@ class Tree:
         with suppress(FileNotFoundError):
             staged.unlink()
         descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(write.content)
-            os.fchmod(descriptor, write.mode)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(write.content)
+                os.fchmod(descriptor, write.mode)
+        except OSError as reason:
+            with suppress(OSError):
+                staged.unlink()
+            raise OSError(reason.errno, reason.strerror, str(final)) from reason
         return staged
 
     def _sync_staged(self, staged: Sequence[tuple[Path, FileWrite]]) -> None:
@@ -261,6 +282,12 @@ def _sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _refuse_odd(path: Path) -> None:
+    """Refuse to open for writing what is there and is not a regular file."""
+    if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
+        raise FileExistsError(17, "something that is not a file is in the way", str(path))
 
 
 def _lines(items: Iterable[str]) -> bytes:

@@ -17,6 +17,7 @@ from certgen.tree import (
     CERTIFICATE_FILE,
     MANIFEST_FILE,
     PUBLIC_MODE,
+    STAGED,
     FileContent,
     FileKind,
     FileState,
@@ -27,8 +28,6 @@ MAXIMUM_FILE: Final = 1024 * 1024
 READ_FLAGS: Final = (
     os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 )
-STAGED: Final = ".certgen-new-"
-"""How the name of a file begins that is being written."""
 
 
 def read_file(path: Path, limit: int = MAXIMUM_FILE) -> FileState:
@@ -162,6 +161,6 @@ def explained(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as reason:
-        place = str(reason.filename or root).replace(STAGED, "")
+        place = str(reason.filename if isinstance(reason.filename, str | Path) else root).replace(STAGED, "")
         message = f"{place} cannot be written: {reason.strerror or type(reason).__name__}"
         raise CertgenError([error("write-failed", message, where=place)]) from reason
