@@ -28,6 +28,7 @@ from certgen.tree import (
     SPARE_KEY_FILE,
     TRUST_FILE,
     Observed,
+    file_names,
     ignore_file,
 )
 
@@ -266,14 +267,14 @@ class _Run:
         return list(dict.fromkeys(anchors))
 
     def _record(self, entry: Entry, change: Change, made: _Made) -> None:
-        """Bring the entry's line of the manifest up to date."""
-        before = self._manifest.get(entry.address)
-        files = {name: was for name, was in (before.files.items() if before else ()) if name not in change.removes}
-        for write in made.writes:
-            name = Path(write.path).name
-            files[name] = None if name == KEY_FILE else digest(write.content)
-        if entry.public_key is None:
-            files[KEY_FILE] = None
+        """Bring the entry's line of the manifest up to date: what was written, and what stays."""
+        found = self._observed[entry.address]
+        written = {Path(write.path).name: digest(write.content) for write in made.writes}
+        left = leftovers(entry, self._observed).items()
+        files = {name: listed for name, listed in left if name not in change.removes}
+        for name in file_names(entry):
+            stays = None if name == KEY_FILE else digest(found.file(name).content)
+            files[name] = None if name == KEY_FILE else written.get(name, stays)
         self._manifest[entry.address] = ManifestEntry(self._certificates[entry.address].key_id, files)
 
     def _put(self, writes: list[FileWrite]) -> None:

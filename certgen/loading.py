@@ -53,6 +53,16 @@ def spec_name(path: Path) -> str:
     return path.name.removesuffix(suffix)
 
 
+def claimed_name(path: Path) -> str:
+    """Give the name of the tree that a spec claims, be the rest of it valid or not."""
+    try:
+        plain = compose(read_file(Path(os.path.realpath(path)), MAXIMUM_BYTES).content, str(path)).plain
+    except CertgenError:
+        return spec_name(path)
+    name = plain.get("name") if isinstance(plain, dict) else None
+    return name if isinstance(name, str) else spec_name(path)
+
+
 def load_spec(path: Path) -> LoadedSpec:
     """Read and check one spec.
 

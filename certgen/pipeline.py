@@ -17,7 +17,7 @@ from typing import Final
 
 from certgen import apply as application
 from certgen.diagnostics import CertgenError, Diagnostic, Severity, error
-from certgen.loading import LoadedSpec, find_specs, load_spec, load_specs, spec_name
+from certgen.loading import LoadedSpec, claimed_name, find_specs, load_spec, load_specs, spec_name
 from certgen.model import Bundle
 from certgen.observe import observe, paths_to_read, read_manifest
 from certgen.plan.decide import plan as decide
@@ -149,7 +149,7 @@ def unclaimed_trees(specs: Sequence[LoadedSpec], output: Path) -> tuple[Diagnost
     """
     folders = {loaded.path.parent for loaded in specs}
     neighbours = {
-        spec_name(path) for folder in folders for suffix in ("*.yaml", "*.yml") for path in folder.glob(suffix)
+        claimed_name(path) for folder in folders for suffix in ("*.yaml", "*.yml") for path in folder.glob(suffix)
     }
     claimed = neighbours | {loaded.bundle.name for loaded in specs}
     help_ = "was its spec renamed? Set `name:` in it, or move the folder; else remove it"

@@ -145,11 +145,6 @@ class TestReadingACertificate:
         with pytest.raises(UnreadableError):
             parse_certificate(der(raw("2.5.29.15", bytes.fromhex("0303070080"))))
 
-    def test_names_are_compared_without_their_case(self) -> None:
-        """ "SANs as a normalised set": a DNS name is the same name in any case (RFC 4343)."""
-        upper = parse_certificate(der((x509.SubjectAlternativeName([x509.DNSName("WEB.Shop.example")]), False)))
-        assert upper.subject_alt_names == (GeneralName(GeneralNameKind.DNS, "web.shop.example"),)
-
     def test_a_file_of_several_is_read_in_its_order(self) -> None:
         first, second = der(), der(subject=name("y"))
         assert [c.der for c in parse_certificates(pem(second) + b"a comment\n" + pem(first))] == [second, first]

@@ -192,6 +192,31 @@ class TestAuthorities:
         found = look({"cas/root/cert.pem": pem(ROOT_CERTIFICATE), "servers/web/ca.pem": pem(latest)})
         assert found.authorities == (latest, ROOT_CERTIFICATE)
 
+    def test_one_whose_issuer_is_not_here_is_among_them(self) -> None:
+        issuing = signed(authority(ISSUING, ROOT), "cas/root")
+        assert look({"cas/issuing/cert.pem": pem(issuing)}).authorities == (issuing,)
+
+    def test_one_that_its_issuer_did_not_sign_is_not_restored_from(self) -> None:
+        forged = signed(authority(ISSUING, ROOT), "a forger", "Shop root")
+        found = look({"servers/web/ca.pem": pem(forged), "cas/root/cert.pem": pem(ROOT_CERTIFICATE)})
+        assert found.authorities == (ROOT_CERTIFICATE,)
+
+    def test_what_a_ca_signed_is_known_although_its_own_signature_is_wrong(self) -> None:
+        """Locality: the CA is signed again with the same key and name, which leaves its children valid."""
+        spec = shop(authority(ISSUING, ROOT), member(WEB, ISSUING), member(APP, ROOT))
+        good = signed(authority(ISSUING, ROOT), "cas/root")
+        forged = signed(authority(ISSUING, ROOT), "a forger", "Shop root")
+        assert forged.key_id == good.key_id
+        public_key = public_key_der(key_of("servers/web").public_key())
+        der = issue(Issuance(member(WEB).template, BEGIN, END), public_key, good, key_of("cas/issuing"), 7)
+        for issuing in (good, forged):
+            files = {
+                "cas/root/cert.pem": pem(ROOT_CERTIFICATE),
+                "cas/issuing/cert.pem": pem(issuing),
+                "servers/web/cert.pem": pem(parse_certificate(der), issuing),
+            }
+            assert observe(spec, files)[WEB].signer == good.key_id
+
     def test_those_that_the_user_brings_are_among_them(self) -> None:
         entry = supplied_ca()
         assert entry.supplied is not None

@@ -43,10 +43,12 @@ from certgen.tree import (
     CERTIFICATE_FILE,
     IGNORE_FILE,
     KEY_FILE,
+    MANIFEST_FILE,
     TRUST_FILE,
     FileKind,
     FileState,
     ManifestState,
+    file_names,
     ignore_file,
 )
 
@@ -238,6 +240,19 @@ class TestTheTreesOwnFiles:
         before, _, obstacles = tree_files(shop(), disk.observed(), is_changed=False)
         assert [reason.code for change in before for reason in change.reasons] == [ReasonCode.FILE_DRIFTED]
         assert not obstacles
+
+    def test_a_manifest_that_is_not_a_file_is_in_the_way(self) -> None:
+        observed = disk_of(shop()).observed()
+        assert tree_files(shop(), observed, is_changed=True)[2] == []
+        for is_changed in (False, True):
+            link = replace(observed, manifest_kind=FileKind.OTHER)
+            before, after, obstacles = tree_files(shop(), link, is_changed=is_changed)
+            assert (before, after) == ((), ())
+            assert words(obstacles) == [("foreign-file", MANIFEST_FILE)]
+
+    def test_a_ca_that_the_user_brings_has_no_files(self) -> None:
+        assert file_names(supplied_ca()) == ()
+        assert file_names(shop()[ROOT]) == (KEY_FILE, CERTIFICATE_FILE)
 
     @pytest.mark.parametrize("source", ["a\nb.yaml", "a\r!key.pem", "\u2028x.yaml", "a\x1b[31m.yaml"])
     def test_a_file_name_cannot_end_the_comment_of_the_ignore_file(self, source: str) -> None:

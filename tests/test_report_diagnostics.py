@@ -37,10 +37,7 @@ def cells(text: str) -> int:
 def pointed_at(diagnostic: Diagnostic, width: int | None = None) -> str:
     """What stands above the carets, by the columns of a terminal."""
     lines = shown(diagnostic, width).splitlines()
-    pointer = next(
-        number for number, line in enumerate(lines) if set(line.split(" | ", 1)[-1].split(" ")) >= {"^"} or "^^" in line
-    )
-    source, carets = (line.split(" | ", 1)[1] for line in lines[pointer - 1 : pointer + 1])
+    source, carets = (line.split(" | ", 1)[1] for line in lines[3:5])
     begin = len(carets) - len(carets.lstrip(" "))
     end = begin + carets.count("^")
     place, found = 0, ""

@@ -1,5 +1,6 @@
 """A plan in words: each action with its sign, each reason with its evidence, the key's fate, and the summary."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -91,10 +92,6 @@ def lines(plan: Plan, width: int | None = None) -> list[str]:
 )
 def test_each_reason_is_said_with_its_evidence(reason: Reason, words: str) -> None:
     assert describe_reason(reason) == words
-
-
-def test_names_that_only_changed_places_are_no_difference_to_show() -> None:
-    assert describe_reason(Reason(ReasonCode.SANS_CHANGED, "DNS:a, DNS:b", "DNS:b, DNS:a")) == "sans_changed: "
 
 
 # Actions
@@ -271,8 +268,8 @@ def test_colours_come_from_the_painter_alone() -> None:
 def test_a_painted_line_is_broken_where_a_plain_one_is() -> None:
     names = ", ".join(f"DNS:host-{number}.shop.example" for number in range(12))
     plan = plan_of(change(Action.UPDATE, Reason(ReasonCode.SANS_CHANGED, "none", names)))
-    shown = render_plan(plan, FOLDER, lambda text, style: f"\x1b[1m{text}\x1b[0m{'' if style else ''}", 80)
-    assert shown.replace("\x1b[1m", "").replace("\x1b[0m", "") == render_plan(plan, FOLDER, width=80)
+    shown = render_plan(plan, FOLDER, lambda text, style: f"<{style}|{text}>", 80)
+    assert re.sub(r"<\w+\|(.*?)>", r"\1", shown) == render_plan(plan, FOLDER, width=80)
 
 
 # What a plan has to say beside its changes

@@ -491,6 +491,16 @@ class TestTime:
         assert warning.severity is Severity.WARNING
         assert "cas/issuing" in warning.message
 
+    def test_a_root_that_would_gain_nothing_is_not_due_and_has_no_issuer_to_warn_of(self) -> None:
+        spec = without(shop(authority(ROOT, renew_before=RenewBefore(seconds=1000 * DAYS - 301))), ISSUING, WEB, APP)
+        found = decide(spec, disk_of(spec))
+        assert found.is_in_sync
+        assert not found.notices
+        longer = without(shop(authority(ROOT, renew_before=RenewBefore(seconds=1000 * DAYS))), ISSUING, WEB, APP)
+        found = decide(longer, disk_of(longer))
+        assert found.is_in_sync
+        assert not found.notices
+
     def test_before_its_window_an_issuer_that_ends_is_no_warning(self) -> None:
         spec = shop(authority(ISSUING, ROOT, 60, renew_before=RenewBefore(seconds=3600)))
         assert not decide(spec, disk_of(spec), NOW + 10 * DAY).notices

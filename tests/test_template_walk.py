@@ -411,6 +411,14 @@ class TestControls:
         one, other = (asking(SERVER, subject_alt_names=some) for some in (names, names[::-1]))
         assert decided(one, other).is_in_sync
 
+    def test_the_case_of_a_dns_name_is_no_change(self) -> None:
+        """ "SANs as a normalised set": a DNS name is the same name in any case (RFC 4343)."""
+        upper = asking(SERVER, subject_alt_names=(dns("WEB.Shop.example"),))
+        lower = asking(SERVER, subject_alt_names=(dns("web.shop.example"),))
+        assert decided(lower, upper).is_in_sync
+        other = asking(SERVER, subject_alt_names=(dns("WEBB.Shop.example"),))
+        assert change_at(decided(lower, other), WEB).action is Action.UPDATE
+
     def test_an_empty_subject_makes_the_names_critical_and_is_seen_both_ways(self) -> None:
         nameless = asking(SERVER, subject=DistinguishedName())
         for one, other in ((SERVER, nameless), (nameless, SERVER)):

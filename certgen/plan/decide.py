@@ -101,8 +101,10 @@ class _Decision:
         self._projections[entry.address] = projection
         if entry.address in self._requests.renew | self._requests.rekey:
             self._obstacles.append(notices.supplied_not_ours(entry))
-        if projection.term.not_after < self._now:
-            self._obstacles.append(notices.supplied_expired(entry, projection.term.not_after))
+        above = (*entry.supplied.path, *entry.supplied.roots) if entry.supplied else ()
+        ended = next((certificate for certificate in above if certificate.not_after < self._now), None)
+        if ended is not None:
+            self._obstacles.append(notices.supplied_expired(entry, ended))
 
     def _decide(self, entry: Entry) -> None:
         case = self._open(entry)
@@ -157,7 +159,8 @@ class _Decision:
     def _sign(self, case: Case) -> None:
         entry, address = case.entry, case.entry.address
         term = new_term(entry, case.term_above, self._now)
-        if term.not_after <= max(self._now, term.not_before):
+        is_issuer_over = case.term_above is not None and case.term_above.not_after < self._now
+        if term.not_after <= max(self._now, term.not_before) and not is_issuer_over:
             self._obstacles.append(notices.validity_ended(entry, term.not_after))
         self._require_consent(case)
         fate = _key_fate(case)

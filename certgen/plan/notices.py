@@ -55,13 +55,16 @@ def keys_elsewhere(addresses: Sequence[Address], name: str) -> Diagnostic:
 def supplied_not_ours(entry: Entry) -> Diagnostic:
     """A person asks certgen to renew what it only reads."""
     message = f"{entry.address} is yours: certgen reads its files and never renews them"
-    return error("supplied-ca", message, where=str(entry.address))
+    help_ = "replace the files that `certificate` and `private_key` name"
+    return error("supplied-ca", message, help=help_, where=str(entry.address))
 
 
-def supplied_expired(entry: Entry, ended: datetime) -> Diagnostic:
-    """A CA that the user brings has ended."""
-    message = f"the CA that you bring as {entry.address} ended on {ended:%Y-%m-%d}"
-    help_ = "put its renewed certificate in the file that `certificate` names"
+def supplied_expired(entry: Entry, ended: Certificate) -> Diagnostic:
+    """A CA that the user brings has ended, or one above it."""
+    message = (
+        f"the CA that you bring as {entry.address} is of no use: {ended.subject} ended on {ended.not_after:%Y-%m-%d}"
+    )
+    help_ = "put the renewed certificate in its place"
     return error("supplied-expired", message, help=help_, where=str(entry.address))
 
 
