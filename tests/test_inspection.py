@@ -37,7 +37,7 @@ defaults:
   key: {algorithm}
 cas:
   root:
-    name_constraints: {{permitted: [shop.example, 127.0.0.0/8, "URI:shop.example"], excluded: [bank.shop.example]}}
+    name_constraints: {{permitted: [shop.example, 127.0.0.0/8, "URI:shop.example"], excluded: [bank.other.example]}}
   issuing:
     issuer: root
     path_length: 0
@@ -159,7 +159,7 @@ def test_a_ca_is_told_with_its_constraints_and_places(trees: Callable[[str], Pat
         "permitted DNS:shop.example",
         "permitted IP:127.0.0.0/8",
         "permitted URI:shop.example",
-        "excluded DNS:bank.shop.example",
+        "excluded DNS:bank.other.example",
     ]
     assert root["key_usage"] == ["cRLSign", "keyCertSign"]
     assert "authority_key_identifier" not in root
