@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from cryptography import x509
@@ -13,6 +15,8 @@ from certgen.model import Certificate
 from certgen.rfc5280 import objects
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cryptography.hazmat.primitives.asymmetric.types import (
         CertificateIssuerPrivateKeyTypes,
         CertificatePublicKeyTypes,
@@ -57,7 +61,8 @@ def parse_certificates(content: bytes) -> tuple[Certificate, ...]:
         UnreadableError: there is none, or one cannot be read.
     """
     try:
-        return tuple(_to_value(certificate) for certificate in x509.load_pem_x509_certificates(content))
+        with _quiet():
+            return tuple(_to_value(certificate) for certificate in x509.load_pem_x509_certificates(content))
     except _FAULTS:
         raise UnreadableError("not a PEM certificate that can be read") from None
 
@@ -69,7 +74,8 @@ def parse_certificate(der: bytes) -> Certificate:
         UnreadableError: it cannot be read.
     """
     try:
-        return _to_value(x509.load_der_x509_certificate(der))
+        with _quiet():
+            return _to_value(x509.load_der_x509_certificate(der))
     except _FAULTS:
         raise UnreadableError("not a certificate that can be read") from None
 
@@ -142,6 +148,14 @@ def is_signed_by(certificate: Certificate, issuer: Certificate) -> bool:
     except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
         return False
     return True
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the library's remarks on odd certificates from standard error: what matters becomes a reason or finding."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _to_value(certificate: x509.Certificate) -> Certificate:

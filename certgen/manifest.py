@@ -10,6 +10,8 @@ from typing import Any, Final
 from certgen.model import Address
 
 VERSION: Final = 1
+LONGEST_NAME: Final = 255
+"""Bytes that a file's name may have on the usual file systems."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,10 @@ class DamagedManifestError(ValueError):
     """Bytes that are no manifest; a merge with conflicts leaves such."""
 
 
+class NewerManifestError(DamagedManifestError):
+    """A manifest of a version that a later certgen writes; the argument is the version."""
+
+
 def render_manifest(manifest: Manifest) -> bytes:
     """Write a manifest as canonical JSON: sorted, one address a line."""
     lines = [
@@ -54,14 +60,16 @@ def parse_manifest(content: bytes) -> Manifest:
     """Read a manifest.
 
     Raises:
-        DamagedManifestError: it is not one, or of a version that this certgen does not know.
+        DamagedManifestError: it is not one.
+        NewerManifestError: a later certgen wrote it.
     """
     try:
-        data = json.loads(content)
-        if data["version"] != VERSION:
-            raise DamagedManifestError(f"version {data['version']!r}")
+        data = json.loads(content, object_pairs_hook=_once)
+        _refuse_other_version(data["version"])
         entries = {Address.parse(address): _parse_entry(entry) for address, entry in data["entries"].items()}
         return Manifest(str(data["name"]), entries)
+    except DamagedManifestError:
+        raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as reason:
         raise DamagedManifestError(str(reason)) from None
 
@@ -71,12 +79,41 @@ def _render_entry(entry: ManifestEntry) -> str:
 
 
 def _parse_entry(data: Any) -> ManifestEntry:  # noqa: ANN401 - whatever JSON holds
-    files = {_file_name(name): digest if digest is None else str(digest) for name, digest in data["files"].items()}
-    return ManifestEntry(str(data["key"]), files)
+    files = {_file_name(name): _hexadecimal(digest) for name, digest in data["files"].items()}
+    key_id = _hexadecimal(data["key"])
+    if key_id is None:
+        raise DamagedManifestError("an entry without a key")
+    return ManifestEntry(key_id, files)
+
+
+def _refuse_other_version(version: Any) -> None:  # noqa: ANN401 - whatever JSON holds
+    if isinstance(version, int) and version > VERSION:
+        raise NewerManifestError(str(version))
+    if version != VERSION:
+        raise DamagedManifestError("a version that never was")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a key that stands twice, as a merge by hand can leave it."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise DamagedManifestError("a key stands twice")
+    return found
+
+
+def _hexadecimal(value: Any) -> str | None:  # noqa: ANN401 - whatever JSON holds
+    if value is not None and not (isinstance(value, str) and value.isascii()):
+        raise DamagedManifestError("a digest that is no text")
+    return value
 
 
 def _file_name(name: str) -> str:
     """Refuse a name that would lead out of the entry's folder: a manifest comes from git, and so from anybody."""
-    if not name or "\\" in name or "\0" in name or any(part in {"", ".", ".."} for part in name.split("/")):
+    if (
+        len(name.encode()) > LONGEST_NAME
+        or "\\" in name
+        or "\0" in name
+        or any(part in {"", ".", ".."} for part in name.split("/"))
+    ):
         raise DamagedManifestError("a file name that leads out of its folder")
     return name

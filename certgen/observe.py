@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from certgen.certificates import UnreadableError, is_signed_by, parse_certificates, parse_private_key
-from certgen.manifest import DamagedManifestError, Manifest, parse_manifest
+from certgen.manifest import DamagedManifestError, Manifest, NewerManifestError, parse_manifest
 from certgen.model import Address, Bundle, Certificate
 from certgen.rfc5280.objects import algorithm_of, key_id, public_key_der
 from certgen.tree import (
@@ -28,11 +28,17 @@ from certgen.tree import (
 
 
 def read_manifest(state: FileState) -> tuple[Manifest, ManifestState]:
-    """Read the manifest; an empty one where there is none, or none that can be read."""
+    """Read the manifest; an empty one where there is none, or none that can be read.
+
+    Raises:
+        NewerManifestError: a later certgen wrote it, and this one would not understand what it owns.
+    """
     if state.kind is FileKind.ABSENT:
         return Manifest(), ManifestState.ABSENT
     try:
         return parse_manifest(state.content), ManifestState.READ
+    except NewerManifestError:
+        raise
     except DamagedManifestError:
         return Manifest(), ManifestState.DAMAGED
 

@@ -18,6 +18,7 @@ from typing import Final
 from certgen import apply as application
 from certgen.diagnostics import CertgenError, Diagnostic, Severity, error
 from certgen.loading import LoadedSpec, claimed_name, find_specs, load_spec, load_specs, spec_name
+from certgen.manifest import NewerManifestError
 from certgen.model import Bundle
 from certgen.observe import observe, paths_to_read, read_manifest
 from certgen.plan.decide import plan as decide
@@ -116,9 +117,18 @@ def apply_specs(  # noqa: PLR0913 - one argument for each choice
 
 
 def observe_tree(bundle: Bundle, tree: Tree) -> Observed:
-    """Read a tree as far as a decision needs it."""
+    """Read a tree as far as a decision needs it.
+
+    Raises:
+        CertgenError: a later certgen wrote the tree.
+    """
     own = tree.read([MANIFEST_FILE, IGNORE_FILE])
-    manifest, _ = read_manifest(own.get(MANIFEST_FILE, ABSENT))
+    try:
+        manifest, _ = read_manifest(own.get(MANIFEST_FILE, ABSENT))
+    except NewerManifestError:
+        place = str(tree.root / MANIFEST_FILE)
+        message = f"{place} was written by a later version of certgen"
+        raise CertgenError([error("newer-manifest", message, help="upgrade certgen", where=place)]) from None
     files = {**own, **tree.read(paths_to_read(bundle, manifest))}
     return observe(bundle, files, tree.seen_keys(), tree.unfinished())
 

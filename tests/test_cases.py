@@ -135,7 +135,7 @@ def test_a_file_whose_name_cannot_be_a_tree_s_is_refused_unless_it_says_one(fold
 def codes_in_the_sources() -> set[str]:
     """Collect the texts that look like codes from the modules that read specs."""
     found: set[str] = set()
-    for path in [*(ROOT / "certgen" / "spec").glob("*.py"), ROOT / "certgen" / "loading.py"]:
+    for path in [*(ROOT / "certgen" / "spec").rglob("*.py"), ROOT / "certgen" / "loading.py"]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 words = node.value.split("-")

@@ -781,7 +781,8 @@ def test_an_inspection_on_a_terminal_has_no_line_that_could_be_shorter(empty: Sh
     empty.run("apply")
     code, text = on_terminal(empty.folder, "inspect", "output/shop")
     assert code == 0
-    assert [line for line in ANSI.sub("", text).splitlines() if could_be_broken(line)] == []
+    facts = [line for line in ANSI.sub("", text).splitlines() if line.startswith("  ")]
+    assert [line for line in facts if could_be_broken(line)] == []
 
 
 def test_a_terminal_gets_no_colour_where_it_is_not_wanted(settled: Shop) -> None:
@@ -932,7 +933,7 @@ WHOLE = (
     b"a: &a [*a]\n", b"? [a]\n: b\n", b"version: 1\nca:\ncas:\n", b"version: 1\nca: []\n", b"version: 1\nservers: 1\n",
     b"version: 1\ncas: {a: {issuer: b}, b: {issuer: a}}\n", b"version: 1\nname: ../x\nca: {}\n", b"\xc3\x28",
     b"version: 1\nca: {}\nservers: {'': {}, '..': {}, 'a/b': {}, '\\': {}}\n", b"version: !!int 1\n", b"a" * 100000,
-    b"x: &x [a,a,a,a,a,a,a,a]\n" + b"".join(b"x%d: &x%d [%s]\n" % (n, n, b",".join([b"*x"] * 9)) for n in range(9)),
+    b"x: &x [a, a, a, a, a, a]\ny: &y [*x, *x, *x, *x, *x]\nz: &z [*y, *y, *y, *y, *y]\nw: [*z, *z, *z]\n",
 )  # fmt: skip
 WORDS = (
     "", "-", "--", "-o", "--json", "--at", "+30d", "+1s", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "-q", "-v",
@@ -985,7 +986,7 @@ def test_two_hundred_hostile_runs_end_with_an_exit_code_and_no_traceback(tmp_pat
     assert len(answers) == len(cases)
     assert {answer.code for answer in answers} >= {0, 1, 2}
     wrong = [
-        (arguments, answer.code, (answer.err.strip().splitlines() or [""])[-1][:200])
+        ([argument[:40] for argument in arguments], answer.code, (answer.err.strip().splitlines() or [""])[-1][:80])
         for (_, arguments), answer in zip(cases, answers, strict=True)
         if answer.code not in {0, 1, 2} or "Traceback" in answer.out + answer.err
     ]

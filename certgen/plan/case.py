@@ -11,7 +11,7 @@ from certgen.plan import notices
 from certgen.plan.authorities import Projection
 from certgen.plan.compare import compare_contents
 from certgen.plan.keys import KeyVerdict
-from certgen.plan.times import Term, date_reasons, is_due, new_term
+from certgen.plan.times import Term, date_reasons, is_due, may_be_cut, new_term
 from certgen.plan.values import Reason, ReasonCode, Requests
 from certgen.tree import CERTIFICATE_FILE, ObservedEntry
 
@@ -44,6 +44,16 @@ class Case:
     def is_renewal(self) -> bool:
         """Whether time, or a person, asks for new dates."""
         return self.certificate is not None and any(reason.code in TIME_REASONS for reason in self.reasons)
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether nothing but time asks for a signature, and the certificate has not expired."""
+        if self.certificate is None:
+            return False
+        codes = {reason.code for reason in self.reasons}
+        if may_be_cut(self.certificate, self.entry, self.term_above):
+            codes -= {ReasonCode.VALIDITY_CHANGED}
+        return codes <= {ReasonCode.RENEWAL_DUE}
 
     def judge(self, now: datetime, requests: Requests) -> None:
         """Find every reason for which the certificate has to be signed again."""

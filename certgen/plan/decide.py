@@ -150,7 +150,7 @@ class _Decision:
         if case.issuer.can_sign if case.issuer else case.key.is_here:
             return True
         certificate = case.certificate
-        if certificate is not None and all(reason.code is ReasonCode.RENEWAL_DUE for reason in case.reasons):
+        if certificate is not None and case.can_wait:
             self._notices.append(notices.put_off(case.entry, certificate, signer))
         else:
             self._unsigned[signer].append((case.entry.address, case.reasons[0].code))

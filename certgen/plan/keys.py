@@ -52,7 +52,8 @@ def judge_key(entry: Entry, evidence: KeyEvidence) -> KeyVerdict:
         return _judge_supplied(entry, evidence)
     if evidence.rekey:
         found, certificate = evidence.found, evidence.certificate
-        is_stranger = found.state is KeyState.PRESENT and certificate is not None and found.key_id != certificate.key_id
+        known = certificate.key_id if certificate else evidence.recorded
+        is_stranger = found.state is KeyState.PRESENT and found.key_id != known
         spare = is_stranger or found.state is KeyState.UNREADABLE
         return KeyVerdict(KeyFate.NEW, (Reason(ReasonCode.REQUESTED, what="--rekey"),), keep_old_as_spare=spare)
     match evidence.found.state:

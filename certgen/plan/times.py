@@ -80,7 +80,7 @@ def date_reasons(
     if issuer is not None and certificate.not_after > issuer.not_after:
         reasons.append(Reason(ReasonCode.OUTLIVES_ISSUER, _day(certificate.not_after), _day(issuer.not_after)))
     elif abs(certificate.not_after - wanted) > ONE_SECOND:
-        if certificate.not_after < wanted and _may_be_cut(certificate, issuer, issuer_was):
+        if issuer_was is not None and certificate.not_after == issuer_was.not_after < wanted:
             reasons.append(Reason(ReasonCode.RENEWAL_DUE, f"cut at its issuer's end {_day(certificate.not_after)}"))
         else:
             reasons.append(Reason(ReasonCode.VALIDITY_CHANGED, _span(certificate), _wish(entry, wanted)))
@@ -90,11 +90,11 @@ def date_reasons(
     return reasons
 
 
-def _may_be_cut(certificate: Certificate, issuer: Term | None, issuer_was: Certificate | None) -> bool:
-    """Whether a certificate may have been cut short at its issuer's end: at this one's, or an older one's."""
-    if issuer_was is not None and certificate.not_after == issuer_was.not_after:
-        return True
-    return issuer is not None and certificate.not_before < issuer.not_before
+def may_be_cut(certificate: Certificate, entry: Entry, issuer: Term | None) -> bool:
+    """Whether a certificate ends early because an older certificate of its issuer did; such a one can wait."""
+    if issuer is None or certificate.not_before >= issuer.not_before:
+        return False
+    return certificate.not_after < wanted_end(certificate, entry, issuer)
 
 
 def _span(certificate: Certificate) -> str:

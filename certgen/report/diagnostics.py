@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from certgen.diagnostics import Diagnostic, Severity, Span
-from certgen.report.paint import Painter, Style, plain, printable, wrapped
+from certgen.report.paint import Painter, Style, columns, plain, printable, wrapped
 
 _STYLES = {Severity.ERROR: Style.ERROR, Severity.WARNING: Style.WARNING, Severity.NOTE: Style.NOTE}
-_EXCERPT = 100
-"""The most characters of a source line that are shown."""
+_WIDTH = 100
+"""Columns that an excerpt takes where there is no terminal to fit."""
+_CUT = "..."
 
 
 def render_diagnostics(diagnostics: Iterable[Diagnostic], paint: Painter = plain, width: int | None = None) -> str:
@@ -39,31 +40,50 @@ def _render(diagnostic: Diagnostic, paint: Painter, width: int | None) -> str:
 
 def _excerpt(span: Span, diagnostic: Diagnostic, paint: Painter, width: int | None) -> list[str]:
     number, gutter = str(span.line), " " * len(str(span.line))
-    source, column = _window(span)
-    carets = "^" * max(1, min(span.length, len(source) - column))
-    pointer = f"{gutter} | {' ' * column}{paint(carets, _STYLES[diagnostic.severity])}"
-    lines = [
-        f"  {printable(span.file)}:{span.line}:{span.column}",
-        f"{gutter} |",
-        f"{number} | {source}",
-    ]
+    room = (width or _WIDTH) - len(gutter) - 3
+    source, before, marked = _window(span, room)
+    carets = "^" * max(1, columns(marked))
+    pointer = f"{gutter} | {' ' * columns(before)}{paint(carets, _STYLES[diagnostic.severity])}"
+    lines = [f"  {printable(span.file)}:{span.line}:{span.column}", f"{gutter} |", f"{number} | {source}"]
     help_ = diagnostic.help
     if help_ is None:
         return [*lines, pointer]
-    length = len(gutter) + 4 + column + len(carets) + len(help_)
-    if length <= (width or _EXCERPT):
+    if columns(before) + len(carets) + 1 + columns(printable(help_)) <= room:
         return [*lines, f"{pointer} {paint(printable(help_), Style.STRONG)}"]
     return [*lines, pointer, _help(help_, f"{gutter} = ", paint, width)]
 
 
-def _window(span: Span) -> tuple[str, int]:
-    """Cut a long source line to what stands around the caret; give it with the caret's column in it."""
-    text, start = span.text.rstrip(), span.column - 1
-    first = max(0, start - _EXCERPT // 2) if len(text) > _EXCERPT else 0
-    shown = printable(text[first : first + _EXCERPT])
-    column = len(printable(text[first:start]))
-    ahead, behind = "..." if first else "", "..." if first + _EXCERPT < len(text) else ""
-    return f"{ahead}{shown}{behind}", column + len(ahead)
+def _window(span: Span, room: int) -> tuple[str, str, str]:
+    """Cut a source line to the room there is around the mark; give what is shown, what stands before, and the mark."""
+    text = span.text.rstrip()
+    start = min(span.column - 1, len(text))
+    before, marked, after = text[:start], text[start : start + span.length], text[start + span.length :]
+    before, marked, after = printable(before), printable(marked), printable(after)
+    if columns(before + marked + after) <= room:
+        return before + marked + after, before, marked
+    marked = _first(marked, room - 2 * len(_CUT))
+    spare = room - columns(marked)
+    if columns(before) > spare // 2:
+        keep = max(0, max(spare // 2, spare - columns(after)) - len(_CUT))
+        before = _CUT + _last(before, keep)
+    rest = room - columns(before + marked)
+    if columns(after) > rest:
+        after = _first(after, rest - len(_CUT)) + _CUT
+    return before + marked + after, before, marked
+
+
+def _first(text: str, room: int) -> str:
+    """Give as much of the beginning of a text as fits."""
+    while columns(text) > max(0, room):
+        text = text[: len(text) - max(1, (columns(text) - room) // 2)]
+    return text
+
+
+def _last(text: str, room: int) -> str:
+    """Give as much of the end of a text as fits."""
+    while columns(text) > max(0, room):
+        text = text[max(1, (columns(text) - room) // 2) :]
+    return text
 
 
 def _help(text: str, lead: str, paint: Painter, width: int | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import unicodedata
 from collections.abc import Callable
 from enum import StrEnum
 
@@ -33,6 +34,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else _escaped(c) for c in text)
 
 
+def columns(text: str) -> int:
+    """Give how many columns of a terminal a text takes: two for a wide character, none for a combining one."""
+    return sum(_columns(character) for character in text)
+
+
 def wrapped(text: str, width: int | None, indent: str = "") -> str:
     """Break text between words at a width; lines after the first are indented. None leaves it whole."""
     if width is None or len(text) <= width:
@@ -41,6 +47,12 @@ def wrapped(text: str, width: int | None, indent: str = "") -> str:
         text, max(width, 20), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
     return "\n".join(lines)
+
+
+def _columns(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
 
 
 def _escaped(character: str) -> str:

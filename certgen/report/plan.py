@@ -43,7 +43,7 @@ def render_plan(plan: Plan, folder: Path, paint: Painter = plain, width: int | N
         paint: gives the colours.
         width: the terminal's width in characters; None for no terminal.
     """
-    lines = [*_lines(plan, paint, width), _summary(plan, folder, paint)]
+    lines = [*_lines(plan, paint, width), _headed(plan.name, _summary(plan, folder), paint, width)]
     return "\n".join(lines) + "\n"
 
 
@@ -51,14 +51,16 @@ def render_outcome(outcome: Outcome, folder: Path, paint: Painter = plain, width
     """Write what was done to one tree, in the words of the plan."""
     plan = outcome.plan
     if outcome.is_empty:
-        return f"{paint(plan.name, Style.STRONG)}: nothing to do, {_entries(len(plan.kept))} in sync\n"
+        return _headed(plan.name, f"nothing to do, {_entries(len(plan.kept))} in sync", paint, width) + "\n"
     counts = Counter(change.action for change in plan.changes)
+    mended = len(outcome.mended)
     parts = [f"{counts[action]} {_DONE[action]}" for action in Action if counts[action]]
-    parts += [f"{len(outcome.mended)} file modes mended"] if outcome.mended else []
+    parts += [f"{mended} file mode{'s' if mended > 1 else ''} mended"] if mended else []
     parts += [f"{len(plan.kept)} in sync"] if plan.kept else []
-    resumed = "an interrupted run was completed\n" if outcome.resumed else ""
-    summary = f"{paint(plan.name, Style.STRONG)}: {', '.join(parts)} ({printable(str(folder))})"
-    return "\n".join([*_lines(plan, paint, width), resumed + summary]) + "\n"
+    lines = [*_lines(plan, paint, width)]
+    lines += ["an interrupted run was completed"] if outcome.resumed else []
+    lines.append(_headed(plan.name, f"{', '.join(parts)} ({printable(str(folder))})", paint, width))
+    return "\n".join(lines) + "\n"
 
 
 def plan_diagnostics(plan: Plan) -> tuple[Diagnostic, ...]:
@@ -94,7 +96,7 @@ def describe_reason(reason: Reason) -> str:
 
 def _lines(plan: Plan, paint: Painter, width: int | None) -> Iterable[str]:
     for widening in plan.widenings:
-        yield paint(f"  ! {printable(str(widening))}", Style.WARNING)
+        yield paint(wrapped(f"  ! {printable(str(widening))}", width, "    "), Style.WARNING)
     longest = max((len(str(change.address)) for change in plan.changes), default=0)
     for change in plan.changes:
         yield _change(change, min(longest, 32), paint, width)
@@ -109,15 +111,19 @@ def _change(change: Change, column: int, paint: Painter, width: int | None) -> s
     return body.replace(f"  {sign} ", f"  {paint(sign, style)} ", 1)
 
 
-def _summary(plan: Plan, folder: Path, paint: Painter) -> str:
-    name = paint(plan.name, Style.STRONG)
+def _summary(plan: Plan, folder: Path) -> str:
     if plan.obstacles:
-        return f"{name}: stuck, {len(plan.obstacles)} in the way; nothing can be applied"
+        return f"stuck, {len(plan.obstacles)} in the way; nothing can be applied"
     if not plan.changes:
-        return f"{name}: in sync, {_entries(len(plan.kept))}"
+        return f"in sync, {_entries(len(plan.kept))}"
     counts = Counter(change.action for change in plan.changes)
     parts = [f"{counts[action]} to {action}" for action in Action if counts[action]]
-    return f"{name}: {', '.join(parts)}, {len(plan.kept)} in sync ({printable(str(folder))})"
+    return f"{', '.join(parts)}, {len(plan.kept)} in sync ({printable(str(folder))})"
+
+
+def _headed(name: str, text: str, paint: Painter, width: int | None) -> str:
+    """Write a summary line, its tree's name first."""
+    return wrapped(f"{name}: {text}", width, "  ").replace(name, paint(name, Style.STRONG), 1)
 
 
 def _entries(count: int) -> str:

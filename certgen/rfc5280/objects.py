@@ -168,7 +168,7 @@ def from_general_name(name: x509.GeneralName) -> GeneralName:
     """Read the library's name; a kind outside the language is kept as text."""
     match name:
         case x509.DNSName():
-            return GeneralName(GeneralNameKind.DNS, name.value)
+            return GeneralName(GeneralNameKind.DNS, name.value.lower())
         case x509.IPAddress():
             return GeneralName(GeneralNameKind.IP, str(name.value))
         case x509.UniformResourceIdentifier():

@@ -136,12 +136,21 @@ class GeneralName:
         return f"{self.kind}:{self.value}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class NameConstraints:
-    """The name constraints of a CA (RFC 5280 4.2.1.10)."""
+    """The name constraints of a CA (RFC 5280 4.2.1.10); equal where the sets are, whatever their order."""
 
     permitted: tuple[GeneralName, ...] = ()
     excluded: tuple[GeneralName, ...] = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, NameConstraints) and self._sets() == other._sets()
+
+    def __hash__(self) -> int:
+        return hash(self._sets())
+
+    def _sets(self) -> tuple[frozenset[GeneralName], frozenset[GeneralName]]:
+        return frozenset(self.permitted), frozenset(self.excluded)
 
 
 def _short(name: str) -> str:
