@@ -257,7 +257,11 @@ class TestRefusingACertificate:
 
 
 class TestPrivateKeys:
-    @pytest.mark.parametrize("key", [KEY, ed25519.Ed25519PrivateKey.generate(), ed448.Ed448PrivateKey.generate()])
+    @pytest.mark.parametrize(
+        "key",
+        [KEY, ed25519.Ed25519PrivateKey.generate(), ed448.Ed448PrivateKey.generate()],
+        ids=["ec", "ed25519", "ed448"],
+    )
     def test_one_that_can_sign_is_read(self, key: object) -> None:
         assert hasattr(parse_private_key(as_pem(key)), "sign")
 
@@ -273,7 +277,11 @@ class TestPrivateKeys:
         with pytest.raises(UnreadableError, match="cannot sign"):
             parse_private_key(as_pem(x25519.X25519PrivateKey.generate()))
 
-    @pytest.mark.parametrize("content", [b"", b"junk", pem(der()), public_pem(KEY), as_pem(KEY)[:-40]])
+    @pytest.mark.parametrize(
+        "content",
+        [b"", b"junk", pem(der()), public_pem(KEY), as_pem(KEY)[:-40]],
+        ids=["empty", "junk", "certificate", "public key", "cut"],
+    )
     def test_what_is_none_is_refused(self, content: bytes) -> None:
         with pytest.raises(UnreadableError):
             parse_private_key(content)
@@ -308,7 +316,11 @@ class TestPublicKeys:
         with pytest.raises(UnreadableError, match="not signed by its own key"):
             parse_public_key(forged)
 
-    @pytest.mark.parametrize("content", [b"", b"junk", as_pem(KEY), pem(der()), request()[:-40]])
+    @pytest.mark.parametrize(
+        "content",
+        [b"", b"junk", as_pem(KEY), pem(der()), request()[:-40]],
+        ids=["empty", "junk", "private key", "certificate", "cut"],
+    )
     def test_what_is_none_is_refused(self, content: bytes) -> None:
         with pytest.raises(UnreadableError):
             parse_public_key(content)

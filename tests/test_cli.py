@@ -939,7 +939,8 @@ WORDS = (
     "", "-", "--", "-o", "--json", "--at", "+30d", "+1s", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "-q", "-v",
     "--color", "always", "--prune", "--renew", "--rekey", "cas/ca", "servers/api", "shop/cas/ca", "--no-renew", "--all",
     "--exit-code", "--jobs", "2", "specs", "specs/shop.yaml", "output", "output/shop", "output/shop/manifest.json",
-    "/dev/null", "/dev/zero", "/proc/self/mem", "/proc/self/fd", "../x", "a" * 300, "x/" * 2100, "\x1b[31m", "\u202e", "\udcff",
+    "/dev/null", "/dev/zero", "/proc/self/mem", "/proc/self/fd", "../x", "a" * 300, "x/" * 2100, "\x1b[31m", "\u202e",
+    "\udcff",
     "*", "servers/*", "%s%n", "{0}", "$(id)", "servers/api/../api", "nonsense", "--help", "--format", "json",
 )  # fmt: skip
 

@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from values import APP, ISSUING, MAIL, NODE, ROOT, WEB
 
-from certgen.manifest import DamagedManifestError, Manifest, ManifestEntry, parse_manifest, render_manifest
+from certgen.manifest import (
+    DamagedManifestError,
+    Manifest,
+    ManifestEntry,
+    NewerManifestError,
+    parse_manifest,
+    render_manifest,
+)
 from certgen.model import Address, Section
 
 NAMES = st.from_regex(r"[a-z0-9]([a-z0-9_-]{0,10}[a-z0-9])?", fullmatch=True)
@@ -91,7 +98,7 @@ class TestDamage:
     def test_any_bytes_are_a_manifest_or_damaged(self, content: bytes) -> None:
         try:
             parse_manifest(content)
-        except DamagedManifestError:
+        except (DamagedManifestError, NewerManifestError):
             return
         assert json.loads(content)["version"] == 1
 
@@ -125,7 +132,7 @@ class TestDamage:
             b"{",
             b"\xff\xfe",
             b'{"version": 1}',
-            b'{"version": 2, "name": "shop", "entries": {}}',
+            b'{"version": 0, "name": "shop", "entries": {}}',
             b'{"version": "1", "name": "shop", "entries": {}}',
             b'{"version": 1, "name": "shop", "entries": []}',
             b'{"version": 1, "name": "shop", "entries": {"servers/web": null}}',
@@ -138,6 +145,19 @@ class TestDamage:
     def test_what_is_no_manifest_is_damaged(self, content: bytes) -> None:
         with pytest.raises(DamagedManifestError):
             parse_manifest(content)
+
+    def test_one_of_a_later_release_is_told_apart(self) -> None:
+        with pytest.raises(NewerManifestError, match="2"):
+            parse_manifest(b'{"version": 2, "name": "shop", "entries": [1, 2]}')
+
+    def test_a_name_longer_than_a_disk_can_hold_is_damage(self) -> None:
+        assert parse_manifest(text({"x" * 255: None})).owns(WEB, "x" * 255)
+        with pytest.raises(DamagedManifestError):
+            parse_manifest(text({"\u00e9" * 128: None}))
+
+    def test_an_entry_without_a_key_is_damage(self) -> None:
+        with pytest.raises(DamagedManifestError):
+            parse_manifest(b'{"version": 1, "name": "shop", "entries": {"servers/web": {"files": {}}}}')
 
     @pytest.mark.parametrize(
         "address",

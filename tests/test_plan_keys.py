@@ -91,7 +91,7 @@ def test_the_table_of_keys(  # noqa: PLR0917 - a row of the table
     assert not verdict.keep_old_as_spare
 
 
-@pytest.mark.parametrize("entry", [SERVER, CA], ids=str)
+@pytest.mark.parametrize("entry", [SERVER, CA], ids=lambda entry: str(entry.address))
 def test_every_way_out_is_named(entry: Entry) -> None:
     for found, certified in ((present_key(OTHER), OWN), (unreadable_key(), OWN), (ABSENT, None)):
         verdict = judge(entry, found, certified, OWN)

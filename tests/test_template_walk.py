@@ -338,7 +338,7 @@ class TestNothingIsForgotten:
         assert len(set(map(str, CASES))) == len(CASES)
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case).replace("::", ":"))  # pytest's own separator
 class TestTheWalk:
     def test_the_certificate_that_is_issued_changes(self, case: Case) -> None:
         before, after = certificate_of(case.before), certificate_of(case.after)

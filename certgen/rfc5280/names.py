@@ -292,6 +292,16 @@ def bases_overlap(one: GeneralName, other: GeneralName) -> bool:
     return hosts[0] == hosts[1] or _host_covers(*hosts) or _host_covers(*reversed(hosts)) or _nested(*hosts)
 
 
+def base_is_within(inner: GeneralName, outer: GeneralName) -> bool:
+    """Whether every name that one base covers is covered by another of its kind."""
+    if inner.kind == GeneralNameKind.IP:
+        small, large = ipaddress.ip_network(inner.value), ipaddress.ip_network(outer.value)
+        return large.version == small.version and large.supernet_of(small)  # type: ignore[arg-type]  # one version
+    if inner.kind == GeneralNameKind.DNS:
+        return _covers(outer, inner)
+    return inner.value == outer.value or (outer.value.startswith(".") and inner.value.endswith(outer.value))
+
+
 def _nested(one: str, other: str) -> bool:
     return one.startswith(".") and other.startswith(".") and (one.endswith(other) or other.endswith(one))
 

@@ -38,6 +38,26 @@ def supplied_authority(
     if fault is not None:
         refuse(_error("bad-ca-certificate", f"`{authority.certificate}`: {fault}", (*route, "certificate")))
         return None
+    roots = _roots(path, authority, route, files, refuse)
+    if not roots:
+        return None
+    return SuppliedAuthority(
+        path=tuple(certificate for certificate in path if not certificate.is_self_issued) or path[:1],
+        certificate_file=authority.certificate or "",
+        private_key_file=authority.private_key,
+        private_key_id=_private_key_id(authority, files, route),
+        roots=tuple(roots),
+    )
+
+
+def _roots(
+    path: tuple[Certificate, ...],
+    authority: CertificateAuthority,
+    route: Route,
+    files: ReferencedFiles,
+    refuse: Callable[[Diagnostic], None],
+) -> list[Certificate]:
+    """Give the trust anchors above a path: its own self-signed end, and those that `trust` names."""
     roots = [path[-1]] if path[-1].is_self_issued else []
     for number, item in enumerate(authority.trust or ()):
         if not is_file(item):
@@ -49,18 +69,11 @@ def supplied_authority(
     if not roots:
         message = f"`{authority.certificate}` ends below its root, so nobody would know what to trust"
         refuse(_error("missing-root", message, (*route, "certificate"), "add `trust:` with the root's PEM file"))
-        return None
-    if not any(path[-1].der == root.der or is_signed_by(path[-1], root) for root in roots):
+    elif not any(path[-1].der == root.der or is_signed_by(path[-1], root) for root in roots):
         message = f"no root in `trust` signed {path[-1].subject}, with which `{authority.certificate}` ends"
         refuse(_error("missing-root", message, (*route, "trust"), "name the PEM file of the root that did"))
-        return None
-    return SuppliedAuthority(
-        path=tuple(certificate for certificate in path if not certificate.is_self_issued) or path[:1],
-        certificate_file=authority.certificate or "",
-        private_key_file=authority.private_key,
-        private_key_id=_private_key_id(authority, files, route),
-        roots=tuple(roots),
-    )
+        return []
+    return roots
 
 
 def _private_key_id(authority: CertificateAuthority, files: ReferencedFiles, route: Route) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from certgen.diagnostics import Diagnostic, Route
 from certgen.model import Bundle, Entry, Role
-from certgen.rfc5280.names import InvalidNameError, bases_overlap, outside_constraints, parse_dns_name
+from certgen.rfc5280.names import InvalidNameError, base_is_within, bases_overlap, outside_constraints, parse_dns_name
 from certgen.rfc5280.vocabulary import (
     ExtendedKeyUsage,
     GeneralName,
@@ -68,9 +68,8 @@ def constraints_can_be_met(bundle: Bundle) -> Iterator[Diagnostic]:
             continue
         for authority, above in _constraints_above(bundle, entry):
             for number, base in enumerate(constraints.permitted):
-                same_kind = [other for other in above.permitted if other.kind == base.kind]
-                if same_kind and not any(bases_overlap(base, other) for other in same_kind):
-                    message = f"{base} can never be used: {authority} permits only {', '.join(map(str, same_kind))}"
+                if reason := _why_unusable(base, above):
+                    message = f"{base} can never be used: {authority} {reason}"
                     yield warning_at(entry, "unusable-constraint", message, "name_constraints", "permitted", number)
 
 
@@ -87,6 +86,16 @@ def authorities_have_distinct_subjects(bundle: Bundle) -> Iterator[Diagnostic]:
         for entry in entries[1:]:
             message = f"{entry.address} has the same subject as {entries[0].address}, {entry.template.subject}"
             yield error_at(entry, "duplicate-subject", message, "common_name", help_="choose another `common_name`")
+
+
+def _why_unusable(base: GeneralName, above: NameConstraints) -> str | None:
+    excluding = [other for other in above.excluded if other.kind == base.kind and base_is_within(base, other)]
+    if excluding:
+        return f"excludes {excluding[0]}"
+    permitted = [other for other in above.permitted if other.kind == base.kind]
+    if permitted and not any(bases_overlap(base, other) for other in permitted):
+        return f"permits only {', '.join(map(str, permitted))}"
+    return None
 
 
 def _constraints_above(bundle: Bundle, entry: Entry) -> Iterator[tuple[str, NameConstraints]]:
