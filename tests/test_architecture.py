@@ -39,7 +39,7 @@ DOORS = {
     "pydantic": {"spec.types", "spec.schema", "spec.explain"},
     "pydantic_core": {"spec.fields", "spec.explain"},
     "cryptography": {"rfc5280.objects", "certificates", "issue", "inspection", "encoders.pem", "signers.port"}
-    | {"signers.memory", "apply", "verify.audit", "verify.lint", "verify.paths"},
+    | {"signers.memory", "apply", "verify.audit", "verify.contents", "verify.lint", "verify.paths"},
     "click": {"cli.commands", "cli.options", "cli.screen"},
     "rich": {"cli.progress"},
     "filelock": {"store.disk"},

@@ -552,11 +552,24 @@ def test_inspect_tells_what_it_can_and_is_exit_2_for_the_rest(settled: Shop) -> 
     assert ran.codes == ["unreadable", "not-found"]
 
 
-@pytest.mark.parametrize("what", ["", "servers/nobody", "a" * 300, "a/" * 3000, "\x1b[31m"], ids=repr)
+@pytest.mark.parametrize(
+    "what",
+    ["", "servers/nobody", "a" * 300, "a/" * 3000, "\x1b[31m"],
+    ids=["empty", "unknown", "long", "deep", "escape"],
+)
 def test_inspect_of_nothing_is_exit_2(settled: Shop, what: str) -> None:
     ran = settled.run("inspect", what, "-o", "nowhere")
     assert ran.code == 2
     assert "\x1b" not in ran.err
+
+
+def test_an_odd_certificate_is_told_without_a_word_of_the_library(empty: Shop) -> None:
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc"]
+    command += ["-subj", "/CN=odd", "-set_serial", "-5", "-keyout", "key.pem", "-out", "odd.pem"]
+    subprocess.run(command, cwd=empty.folder, check=True, capture_output=True)
+    ran = empty.run("inspect", "odd.pem")
+    assert (ran.code, ran.err) == (0, "")
+    assert re.search(r"serial number +-5\n", ran.out)
 
 
 def test_an_address_in_several_trees_is_exit_2_with_the_candidates(empty: Shop) -> None:
@@ -945,10 +958,37 @@ WORDS = (
 )  # fmt: skip
 
 
-def hostile_cases(folder: Path, tree: Path) -> list[tuple[str, list[str]]]:
+Cases = list[tuple[str, list[str]]]
+"""Folders, each with the arguments of a run in it."""
+
+
+def in_processes_of_their_own(cases: Cases) -> list[Ran]:
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER],
+        input=json.dumps(cases).encode(),
+        env=ENVIRONMENT,
+        capture_output=True,
+        timeout=300,
+        check=True,
+    )
+    answers = [Ran(*answer) for answer in json.loads(done.stdout)]
+    assert len(answers) == len(cases)
+    return answers
+
+
+def faults(cases: Cases, answers: list[Ran]) -> list[tuple[list[str], int, str]]:
+    """List the runs that ended otherwise than by an exit code of the design, with their last words."""
+    return [
+        ([argument[:40] for argument in arguments], answer.code, (answer.err.strip().splitlines() or [""])[-1][:80])
+        for (_, arguments), answer in zip(cases, answers, strict=True)
+        if answer.code not in {0, 1, 2} or "Traceback" in answer.out + answer.err
+    ]
+
+
+def hostile_cases(folder: Path, tree: Path) -> Cases:
     """Two hundred runs: hostile fields, hostile files, hostile arguments; the same at every run of the tests."""
     chance = random.Random(20261123)  # noqa: S311 - repeatable is what it has to be
-    cases: list[tuple[str, list[str]]] = []
+    cases: Cases = []
     for number in range(110):
         lines = [
             f"    {field}: {chance.choice(VALUES)}" for field in chance.sample(FIELDS, chance.choice((1, 1, 1, 2, 3)))
@@ -975,26 +1015,73 @@ def hostile_cases(folder: Path, tree: Path) -> list[tuple[str, list[str]]]:
 def test_two_hundred_hostile_runs_end_with_an_exit_code_and_no_traceback(tmp_path: Path, compiled: Path) -> None:
     cases = hostile_cases(tmp_path, compiled)
     assert len(cases) == 200
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER],
-        input=json.dumps(cases).encode(),
-        env=ENVIRONMENT,
-        capture_output=True,
-        timeout=300,
-        check=True,
-    )
-    answers = [Ran(*answer) for answer in json.loads(done.stdout)]
-    assert len(answers) == len(cases)
+    answers = in_processes_of_their_own(cases)
     assert {answer.code for answer in answers} >= {0, 1, 2}
-    wrong = [
-        ([argument[:40] for argument in arguments], answer.code, (answer.err.strip().splitlines() or [""])[-1][:80])
-        for (_, arguments), answer in zip(cases, answers, strict=True)
-        if answer.code not in {0, 1, 2} or "Traceback" in answer.out + answer.err
-    ]
-    assert wrong == []
+    assert faults(cases, answers) == []
     garbled = [
         arguments
         for (_, arguments), answer in zip(cases, answers, strict=True)
         if "always" not in arguments and "\x1b" in answer.out + answer.err
     ]
     assert garbled == []
+
+
+@pytest.mark.parametrize("value", ["[]", "{a: {b: c}}", "~"])
+def test_a_value_of_the_wrong_kind_is_told_wherever_it_stands(tmp_path: Path, value: str) -> None:
+    texts = {
+        f"{field}-{section}": f"version: 1\n{section}:\n  x: {{{field}: {value}}}\n"
+        for field in FIELDS
+        for section in ("cas", "servers")
+    }
+    texts |= {f"{field}-defaults": f"version: 1\nca: {{}}\ndefaults: {{{field}: {value}}}\n" for field in FIELDS}
+    tops = ("version", "name", "defaults", "ca", "cas", "servers", "clients", "peers", "nonsense")
+    texts |= {f"{top}-top": f"{'' if top == 'version' else 'version: 1'}\n{top}: {value}\n" for top in tops}
+    texts |= {
+        f"{field}-{inner}": f"version: 1\nca: {{{field}: {{{inner}: {value}}}}}\n"
+        for field, inner in (
+            ("key", "algorithm"),
+            ("key", "rotation"),
+            ("key", "mode"),
+            ("subject", "country"),
+            ("subject", "organization"),
+            ("name_constraints", "permitted"),
+        )
+    }
+    for name, text in texts.items():
+        (tmp_path / f"{name}.yaml").write_text(text)
+    cases = [(str(tmp_path), ["validate", f"{name}.yaml"]) for name in texts]
+    answers = in_processes_of_their_own(cases)
+    assert faults(cases, answers) == []
+    assert all(answer.codes for answer in answers if answer.code)
+
+
+EDGES = ("0001-01-01T00:00:00Z", "1950-01-01T00:00:00Z", "2049-12-31T23:59:59Z", "9999-12-31T23:59:59Z")
+
+
+@pytest.mark.parametrize("section", ["cas", "servers"])
+def test_times_at_the_edge_of_the_calendar_end_with_an_exit_code(tmp_path: Path, section: str) -> None:
+    head = "version: 1\n" if section == "cas" else "version: 1\nca: {}\n"
+    terms = [
+        *(f"not_before: {edge}" for edge in EDGES),
+        *(f"not_after: {edge}" for edge in EDGES),
+        *(f"not_before: {edge}, validity: 100y" for edge in EDGES),
+        *(f"not_before: {first}, not_after: {last}" for first in EDGES for last in EDGES),
+        "validity: 100y",
+        "validity: 1s",
+        "validity: 1s, renew_before: 1%",
+    ]
+    for number, term in enumerate(terms):
+        (tmp_path / f"t{number}.yaml").write_text(
+            f"{head}{section}:\n  x: {{{term}SANS}}\n".replace("SANS", ", sans: a.test" if section == "servers" else "")
+        )
+    cases = [
+        (str(tmp_path), [*command, f"t{number}.yaml"])
+        for number in range(len(terms))
+        for command in (
+            ["apply"],
+            ["verify"],
+            ["plan", "--at", "9999-12-31T23:59:59Z"],
+            ["plan", "--at", "0001-01-01T00:00:00Z"],
+        )
+    ]
+    assert faults(cases, in_processes_of_their_own(cases)) == []

@@ -11,9 +11,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from certgen.rfc5280.constraints import outside_constraints
 from certgen.rfc5280.names import (
     InvalidNameError,
-    outside_constraints,
     parse_dns_name,
     parse_email,
     parse_general_name,

@@ -13,7 +13,7 @@ from values import APP, ISSUING, MAIL, ROOT, WEB, a_file, asking, authority, mem
 from certgen.certificates import parse_certificate
 from certgen.encoders.pem import encode_certificates, encode_private_key
 from certgen.issue import issue, new_serial_number
-from certgen.manifest import Manifest, ManifestEntry, render_manifest
+from certgen.manifest import Manifest, ManifestEntry, NewerManifestError, render_manifest
 from certgen.model import Address, Certificate, Entry, Issuance
 from certgen.observe import observe, paths_to_read, read_manifest
 from certgen.rfc5280.objects import public_key_der
@@ -241,6 +241,11 @@ class TestTheManifest:
     )
     def test_one_that_cannot_be_read_is_damaged(self, state: FileState) -> None:
         assert read_manifest(state) == (Manifest(), ManifestState.DAMAGED)
+
+    def test_one_of_a_later_release_is_not_taken_for_a_damaged_one(self) -> None:
+        """What it owns is not understood, so nothing may be rebuilt from the tree."""
+        with pytest.raises(NewerManifestError):
+            read_manifest(a_file(b'{"version": 2, "name": "shop", "entries": {}}'))
 
     def test_its_bytes_are_kept_for_comparison(self) -> None:
         content = render_manifest(self.listed)

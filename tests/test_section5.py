@@ -1255,12 +1255,6 @@ class TestRemoval:
         disk.carry_out(shop(), found)
         assert decide(shop(), disk).is_in_sync
 
-    def test_a_manifest_of_a_later_release_is_left_alone(self) -> None:
-        disk = disk_of(shop())
-        disk.manifest_state = ManifestState.NEWER
-        found = decide(shop(), disk)
-        assert words(found.obstacles) == [("newer-manifest", "manifest.json")]
-
     @pytest.mark.parametrize("state", [ManifestState.ABSENT, ManifestState.DAMAGED])
     def test_in_a_tree_that_is_ours_files_are_ours_although_the_manifest_is_lost(self, state: ManifestState) -> None:
         disk = disk_of(shop())

@@ -392,7 +392,7 @@ def test_a_ca_that_may_not_sign_is_found_though_it_has_signed_nothing(copy: Copy
     usage: dict[type[x509.ExtensionType], Extension | None] = {x509.KeyUsage: key_usage("crl_sign")}
     mute = signed_again(copy, "cas/other", Other(issuer="cas/policy", extensions=usage))
     copy.put("cas/other", mute)
-    assert copy.findings() == [("lint", "cas/other")]
+    assert copy.findings() == [("wrong-usage", "cas/other"), ("lint", "cas/other")]
 
 
 def test_a_certificate_that_outlasts_its_issuer_is_found(copy: Copy) -> None:

@@ -51,7 +51,7 @@ def leaf(
 
 
 def faults(path: Sequence[x509.Certificate], root: Authority, now: datetime = NOW) -> list[str]:
-    return list(faults_of_path(path, root.certificate, now))
+    return [fault.sentence for fault in faults_of_path(path, root.certificate, now)]
 
 
 ROOT = make_ca("Shop Root", "ecdsa-p256")

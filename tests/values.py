@@ -318,7 +318,6 @@ class Disk:
             ManifestState.READ: render_manifest(manifest),
             ManifestState.ABSENT: b"",
             ManifestState.DAMAGED: b"<<<<<<< ours\n",
-            ManifestState.NEWER: b'{"version": 2}',
         }
         return Observed(
             manifest=manifest,

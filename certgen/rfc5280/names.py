@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import idna
 
-from certgen.rfc5280.vocabulary import GeneralName, GeneralNameKind, NameConstraints
+from certgen.rfc5280.vocabulary import GeneralName, GeneralNameKind
 
 DNS, IP, URI, EMAIL = GeneralNameKind.DNS, GeneralNameKind.IP, GeneralNameKind.URI, GeneralNameKind.EMAIL
 
@@ -160,24 +160,6 @@ def uri_host(uri: str) -> str | None:
         return None
 
 
-def outside_constraints(name: GeneralName, constraints: NameConstraints) -> str | None:
-    """Say why a name falls outside the constraints of a CA above it (RFC 5280 4.2.1.10), or None if it is inside.
-
-    Returns:
-        The excluded base that covers it, or the permitted bases of its kind that do not.
-    """
-    for base in constraints.excluded:
-        if base.kind == name.kind and (_covers(base, name) or _may_stand_for(name, base)):
-            return f"excludes {base}"
-    permitted = [base for base in constraints.permitted if base.kind == name.kind]
-    if permitted and not any(_covers(base, name) for base in permitted):
-        return f"permits only {', '.join(map(str, permitted))}"
-    is_constrained = any(base.kind == name.kind for base in (*constraints.permitted, *constraints.excluded))
-    if is_constrained and name.kind == GeneralNameKind.URI and not _is_host_name(uri_host(name.value)):
-        return "constrains URIs, and so refuses one without a host name"
-    return None
-
-
 def _split_kind(text: str, *, constraint: bool = False) -> tuple[GeneralNameKind, str]:
     if prefixed := _PREFIX.fullmatch(text):
         return _KINDS[prefixed[1].lower()], prefixed[2]
@@ -186,6 +168,11 @@ def _split_kind(text: str, *, constraint: bool = False) -> tuple[GeneralNameKind
     if "://" in text or text.lower().startswith("urn:"):
         return URI, text
     return (EMAIL if "@" in text else DNS), text
+
+
+def is_ip_address(text: str) -> bool:
+    """Whether a text is an IP address."""
+    return _is_ip(text, network=False)
 
 
 def _is_ip(text: str, *, network: bool) -> bool:
@@ -265,58 +252,6 @@ def _check_spiffe_id(rest: str) -> None:
         raise InvalidNameError("a SPIFFE id has at most 2048 bytes")
 
 
-def _covers(base: GeneralName, name: GeneralName) -> bool:
-    match base.kind:
-        case GeneralNameKind.IP:
-            address, network = ipaddress.ip_address(name.value), ipaddress.ip_network(base.value)
-            return address.version == network.version and address in network
-        case GeneralNameKind.URI:
-            return _host_covers(base.value, uri_host(name.value) or "")
-        case GeneralNameKind.EMAIL if "@" in base.value:
-            return base.value == name.value
-        case GeneralNameKind.EMAIL:
-            return _host_covers(base.value, name.value.rpartition("@")[2])
-        case _:
-            host = name.value.removeprefix("*.")
-            return host == base.value or host.endswith("." + base.value)
-
-
-def bases_overlap(one: GeneralName, other: GeneralName) -> bool:
-    """Whether two bases of one kind leave a name that both permit."""
-    if one.kind == GeneralNameKind.IP:
-        networks = ipaddress.ip_network(one.value), ipaddress.ip_network(other.value)
-        return networks[0].version == networks[1].version and networks[0].overlaps(networks[1])
-    if one.kind == GeneralNameKind.DNS:
-        return _covers(one, other) or _covers(other, one)
-    hosts = one.value.rpartition("@")[2], other.value.rpartition("@")[2]
-    return hosts[0] == hosts[1] or _host_covers(*hosts) or _host_covers(*reversed(hosts)) or _nested(*hosts)
-
-
-def base_is_within(inner: GeneralName, outer: GeneralName) -> bool:
-    """Whether every name that one base covers is covered by another of its kind."""
-    if inner.kind == GeneralNameKind.IP:
-        small, large = ipaddress.ip_network(inner.value), ipaddress.ip_network(outer.value)
-        return large.version == small.version and large.supernet_of(small)  # type: ignore[arg-type]  # one version
-    if inner.kind == GeneralNameKind.DNS:
-        return _covers(outer, inner)
-    return inner.value == outer.value or (outer.value.startswith(".") and inner.value.endswith(outer.value))
-
-
-def _nested(one: str, other: str) -> bool:
-    return one.startswith(".") and other.startswith(".") and (one.endswith(other) or other.endswith(one))
-
-
-def _may_stand_for(name: GeneralName, base: GeneralName) -> bool:
-    """Whether a wildcard could be used for a name that is excluded."""
-    if name.kind != GeneralNameKind.DNS or not name.value.startswith("*."):
-        return False
-    return base.value.partition(".")[2] == name.value.removeprefix("*.")
-
-
-def _is_host_name(host: str | None) -> bool:
-    return bool(host) and not _is_ip(str(host), network=False)
-
-
 def _proposal(text: str) -> str | None:
     """Propose a name where it is one."""
     try:
@@ -324,7 +259,3 @@ def _proposal(text: str) -> str | None:
     except InvalidNameError:
         return None
     return f"write `{text}`"
-
-
-def _host_covers(base: str, host: str) -> bool:
-    return host.endswith(base) if base.startswith(".") else host == base

@@ -12,6 +12,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from certgen.certificates import UnreadableError, parse_certificates
 from certgen.diagnostics import Diagnostic, Severity
 from certgen.manifest import DamagedManifestError, Manifest, parse_manifest
 from certgen.model import Address, AnchorFile, Bundle, Certificate, Entry
@@ -29,8 +30,9 @@ from certgen.tree import (
     FileState,
     ignore_file,
 )
+from certgen.verify.contents import faults_of_contents
 from certgen.verify.lint import lint
-from certgen.verify.paths import faults_of_path, refusal_by_library
+from certgen.verify.paths import Fault, faults_of_path, refusal_by_library
 
 
 def verify(bundle: Bundle, tree: Tree, now: datetime) -> tuple[Diagnostic, ...]:
@@ -92,69 +94,46 @@ class _Audit:
 
     def _judge(self, entry: Entry, certificates: list[x509.Certificate]) -> Iterator[Diagnostic]:
         address, own = str(entry.address), certificates[0]
-        yield from self._judge_contents(entry, own)
+        issuer = self._certificates.get(entry.issuer, []) if entry.issuer else []
+        for fault in faults_of_contents(entry, own, issuer[0] if issuer else None):
+            yield _finding(fault.code, f"{address} {fault.sentence}", address)
         for certificate in certificates[1:]:
             if certificate.subject == certificate.issuer:
-                yield _finding(
-                    "root-in-path",
-                    f"{address}/{CERTIFICATE_FILE} holds a root, which peers do not need",
-                    address,
-                )
+                message = f"{address}/{CERTIFICATE_FILE} holds a root, which peers do not need"
+                yield _finding("root-in-path", message, address)
         for sentence in lint(own):
             yield _finding("lint", f"{address}: {sentence}", address)
         yield from self._judge_path(entry, certificates)
         if not entry.is_ca:
             yield from self._judge_anchors(entry)
 
-    def _judge_contents(self, entry: Entry, own: x509.Certificate) -> Iterator[Diagnostic]:
-        """Compare what a certificate says with what the spec asks: subject, names, usages, key."""
-        address, template = str(entry.address), entry.template
-        subject = objects.from_name(own.subject)
-        if subject != template.subject:
-            yield _finding(
-                "wrong-subject", f"{address} is for `{subject}`, the spec says `{template.subject}`", address
-            )
-        names = {objects.from_general_name(name) for name in _names(own)}
-        for name in sorted(set(template.subject_alt_names) - names, key=str):
-            yield _finding("wrong-names", f"{address} lacks the name {name}", address)
-        for name in sorted(names - set(template.subject_alt_names), key=str):
-            yield _finding("wrong-names", f"{address} has the name {name}, which the spec does not", address)
-        if _purposes(own) != {objects.PURPOSE_OIDS[purpose].dotted_string for purpose in template.extended_key_usage}:
-            wanted = ", ".join(sorted(template.extended_key_usage)) or "none"
-            yield _finding("wrong-usage", f"{address} has other extended key usages than {wanted}", address)
-        algorithm = objects.algorithm_of(own.public_key())
-        wanted_algorithm = entry.public_key.algorithm if entry.public_key else entry.key.algorithm
-        if algorithm != wanted_algorithm:
-            yield _finding(
-                "wrong-key-algorithm",
-                f"{address} has a key of {algorithm}, the spec says {wanted_algorithm}",
-                address,
-            )
-        if entry.public_key and objects.public_key_der(own.public_key()) != entry.public_key.public_key:
-            yield _finding("key-mismatch", f"{address} is for another key than `{entry.public_key.file}`", address)
-
     def _judge_path(self, entry: Entry, certificates: list[x509.Certificate]) -> Iterator[Diagnostic]:
         address = str(entry.address)
         path, root = self._path_to_root(entry, certificates)
         if root is None:
-            yield _finding(
-                "path-broken", f"the root above {address} is not there, so its path cannot be judged", address
-            )
+            message = f"the root above {address} is not there, so its path cannot be judged"
+            yield _finding("path-broken", message, address)
             return
         faults = list(dict.fromkeys(faults_of_path(path, root, self._now)))
+        if not faults and not self._is_issued_as_asked(entry, certificates):
+            faults = [Fault("path-broken", "its path goes over other CAs than those of the spec")]
         for fault in faults:
-            code = (
-                "expired"
-                if "expired on" in fault
-                else "not-yet-valid"
-                if "not valid before" in fault
-                else "path-broken"
-            )
-            yield _finding(code, f"{address}: {fault}", address)
+            yield _finding(fault.code, f"{address}: {fault.sentence}", address)
         if not faults and not entry.is_ca:
             refusal = refusal_by_library(path, root, entry.template.role, self._now)
             if refusal is not None:
-                yield _finding("path-refused", f"{address} is refused by cryptography's verifier: {refusal}", address)
+                message = f"{address} is refused by cryptography's verifier: {refusal}"
+                yield _finding("path-refused", message, address)
+
+    def _is_issued_as_asked(self, entry: Entry, certificates: list[x509.Certificate]) -> bool:
+        """Whether the path goes over the issuers that the spec names, where their certificates are there."""
+        expected: list[x509.Certificate] = []
+        for issuer in () if entry.is_ca else self._bundle.issuers_above(entry.address):
+            if issuer.supplied is None and issuer.is_root:
+                continue
+            expected += self._certificates.get(issuer.address, [])[: None if issuer.supplied else 1]
+        expected = [certificate for certificate in expected if certificate.subject != certificate.issuer]
+        return entry.is_ca or len(certificates) > len(expected) + 1 or certificates[1:] == expected
 
     def _path_to_root(
         self, entry: Entry, certificates: list[x509.Certificate]
@@ -179,14 +158,21 @@ class _Audit:
         if state.kind is FileKind.ABSENT:
             yield _finding("file-missing", f"{path} is missing", path)
             return
-        found = {certificate.fingerprint(_SHA256) for certificate in _parse(state)}
+        certificates = _parse(state)
+        if not certificates:
+            yield _finding("file-unreadable", f"{path} holds no certificate that can be read", path)
+            return
+        found = {certificate.fingerprint(_SHA256) for certificate in certificates}
         wanted: set[bytes] = set()
         for anchor in entry.trust:
             if isinstance(anchor, AnchorFile):
                 wanted |= {_load(c).fingerprint(_SHA256) for c in anchor.certificates}
                 continue
             supplied = self._bundle[anchor].supplied
-            roots = [_load(c) for c in supplied.roots] if supplied else self._certificates.get(anchor, [])
+            roots = [_load(c) for c in supplied.roots] if supplied else self._certificates.get(anchor, [])[:1]
+            if not roots:
+                # The root itself is missing, which is a finding of its own.
+                return
             wanted |= {root.fingerprint(_SHA256) for root in roots}
         if found - wanted:
             yield _finding("wrong-trust", f"{path} trusts {len(found - wanted)} that the spec does not name", path)
@@ -273,29 +259,16 @@ _SHA256 = SHA256()
 
 
 def _parse(state: FileState) -> list[x509.Certificate]:
+    """Read certificates; none where one of them is damaged anywhere, so that nothing below has to expect it."""
     try:
-        return x509.load_pem_x509_certificates(state.content)
-    except ValueError:
+        parse_certificates(state.content)
+    except UnreadableError:
         return []
+    return x509.load_pem_x509_certificates(state.content)
 
 
 def _load(certificate: Certificate) -> x509.Certificate:
     return x509.load_der_x509_certificate(certificate.der)
-
-
-def _names(certificate: x509.Certificate) -> list[x509.GeneralName]:
-    try:
-        return list(certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
-    except x509.ExtensionNotFound:
-        return []
-
-
-def _purposes(certificate: x509.Certificate) -> set[str]:
-    try:
-        found = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        return set()
-    return {oid.dotted_string for oid in found}
 
 
 def _finding(code: str, message: str, where: str, help_: str | None = None) -> Diagnostic:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
@@ -30,7 +31,11 @@ def _version_and_serial(certificate: x509.Certificate) -> Iterator[str]:
 
 def _signature(certificate: x509.Certificate) -> Iterator[str]:
     """RFC 8017, RFC 5758: hashes that still hold."""
-    algorithm = certificate.signature_hash_algorithm
+    try:
+        algorithm = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        yield "it is signed by an algorithm that is not known"
+        return
     if algorithm is not None and algorithm.name in _WEAK_HASHES:
         yield f"it is signed with {algorithm.name}"
 

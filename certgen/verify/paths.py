@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import pairwise
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -20,13 +20,20 @@ from cryptography.x509.verification import (
 
 from certgen.model import Role
 from certgen.rfc5280 import objects
-from certgen.rfc5280.names import outside_constraints
+from certgen.rfc5280.constraints import outside_constraints
 
 X = TypeVar("X", bound=x509.ExtensionType)
 
 
-def faults_of_path(path: Sequence[x509.Certificate], root: x509.Certificate, now: datetime) -> Iterator[str]:
-    """Walk a certification path (RFC 5280 6.1) and give what is wrong with it, a sentence each.
+class Fault(NamedTuple):
+    """One thing that is wrong: a code, and a sentence without its subject."""
+
+    code: str
+    sentence: str
+
+
+def faults_of_path(path: Sequence[x509.Certificate], root: x509.Certificate, now: datetime) -> Iterator[Fault]:
+    """Walk a certification path (RFC 5280 6.1) and give what is wrong with it.
 
     Args:
         path: end entity or CA first, then the intermediates, without the root.
@@ -36,23 +43,31 @@ def faults_of_path(path: Sequence[x509.Certificate], root: x509.Certificate, now
     basic = _extension(path[0], x509.BasicConstraints)
     first_depth = 1 if basic is not None and basic.ca and path[0] != root else 0
     for depth, (child, issuer) in enumerate(pairwise([*path, root]), first_depth):
-        name = _name(child)
         try:
             child.verify_directly_issued_by(issuer)
         except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
-            yield f"{name} is not signed by {_name(issuer)}, which stands above it"
+            yield Fault("path-broken", f"{_name(child)} is not signed by {_name(issuer)}, which stands above it")
             return
-        if child.not_valid_after_utc > issuer.not_valid_after_utc:
-            yield f"{name} ends after its issuer {_name(issuer)}"
-        yield from _faults_of_issuer(issuer, depth)
-        constraints = _extension(issuer, x509.NameConstraints)
-        if constraints is not None:
-            yield from _outside(path[0], issuer, constraints)
+        for sentence in _faults_of_step(path[0], child, issuer, depth):
+            yield Fault("path-broken", sentence)
     for certificate in (*path, root):
         if now > certificate.not_valid_after_utc:
-            yield f"{_name(certificate)} expired on {certificate.not_valid_after_utc:%Y-%m-%d}"
+            yield Fault("expired", f"{_name(certificate)} expired on {certificate.not_valid_after_utc:%Y-%m-%d}")
         elif now < certificate.not_valid_before_utc:
-            yield f"{_name(certificate)} is not valid before {certificate.not_valid_before_utc:%Y-%m-%d %H:%M}Z"
+            begins = f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M}Z"
+            yield Fault("not-yet-valid", f"{_name(certificate)} is not valid before {begins}")
+
+
+def _faults_of_step(
+    first: x509.Certificate, child: x509.Certificate, issuer: x509.Certificate, depth: int
+) -> Iterator[str]:
+    """Judge one step of a path: the dates of the two, what the issuer may sign, and what it constrains."""
+    if child.not_valid_after_utc > issuer.not_valid_after_utc:
+        yield f"{_name(child)} ends after its issuer {_name(issuer)}"
+    yield from _faults_of_issuer(issuer, depth)
+    constraints = _extension(issuer, x509.NameConstraints)
+    if constraints is not None:
+        yield from _outside(first, issuer, constraints)
 
 
 def refusal_by_library(

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from certgen.diagnostics import Diagnostic, Route
 from certgen.model import Bundle, Entry, Role
-from certgen.rfc5280.names import InvalidNameError, base_is_within, bases_overlap, outside_constraints, parse_dns_name
+from certgen.rfc5280.constraints import base_is_within, bases_overlap, outside_constraints
+from certgen.rfc5280.names import InvalidNameError, parse_dns_name
 from certgen.rfc5280.vocabulary import (
     ExtendedKeyUsage,
     GeneralName,
