@@ -37,7 +37,7 @@ EXTENSIONS = {
 }
 """The extensions that language version 1 can express, by their names in RFC 5280."""
 
-_FAULTS = (
+FAULTS = (
     ValueError,
     TypeError,
     UnsupportedAlgorithm,
@@ -61,9 +61,9 @@ def parse_certificates(content: bytes) -> tuple[Certificate, ...]:
         UnreadableError: there is none, or one cannot be read.
     """
     try:
-        with _quiet():
+        with quiet():
             return tuple(_to_value(certificate) for certificate in x509.load_pem_x509_certificates(content))
-    except _FAULTS:
+    except FAULTS:
         raise UnreadableError("not a PEM certificate that can be read") from None
 
 
@@ -74,9 +74,9 @@ def parse_certificate(der: bytes) -> Certificate:
         UnreadableError: it cannot be read.
     """
     try:
-        with _quiet():
+        with quiet():
             return _to_value(x509.load_der_x509_certificate(der))
-    except _FAULTS:
+    except FAULTS:
         raise UnreadableError("not a certificate that can be read") from None
 
 
@@ -151,7 +151,7 @@ def is_signed_by(certificate: Certificate, issuer: Certificate) -> bool:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep the library's remarks on odd certificates from standard error: what matters becomes a reason or finding."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

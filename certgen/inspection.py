@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from certgen.certificates import EXTENSIONS, UnreadableError, parse_certificate
+from certgen.certificates import EXTENSIONS, FAULTS, UnreadableError, parse_certificate, quiet
 from certgen.model import Certificate
 from certgen.rfc5280 import objects
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 Value = str | int | bool | None | list[str] | list[dict[str, str]]
 
@@ -40,10 +43,12 @@ def inspect(content: bytes, now: datetime) -> tuple[Inspection, ...]:
     Raises:
         UnreadableError: nothing in it can be read.
     """
-    blocks = [(match[1].decode(), match[0]) for match in _BLOCK.finditer(content)]
-    if not blocks:
-        return (_inspect_der(content, now),)
-    return tuple(_inspect_block(label, block, now) for label, block in blocks)
+    found = [(match[1].decode(), match[0]) for match in _BLOCK.finditer(content)]
+    blocks = [(label, block) for label, block in found if not label.endswith("PARAMETERS")]
+    with quiet():
+        if not blocks:
+            return (_inspect_der(content, now),)
+        return tuple(_inspect_block(label, block, now) for label, block in blocks)
 
 
 def describe_certificate(certificate: Certificate, now: datetime) -> Inspection:
@@ -52,7 +57,7 @@ def describe_certificate(certificate: Certificate, now: datetime) -> Inspection:
     is_over, is_early = now > certificate.not_after, now < certificate.not_before
     state = f"expired {-days - 1} days ago" if is_over else "not yet valid" if is_early else f"{days} days left"
     facts: list[tuple[str, Value]] = [
-        ("subject", str(certificate.subject)),
+        ("subject", str(certificate.subject) or "empty"),
         ("issuer", "itself" if certificate.is_self_issued else str(certificate.issuer)),
         ("names", [str(name) for name in certificate.subject_alt_names]),
         ("not_before", _moment(certificate.not_before)),
@@ -80,21 +85,21 @@ def describe_certificate(certificate: Certificate, now: datetime) -> Inspection:
 
 
 def _inspect_block(label: str, block: bytes, now: datetime) -> Inspection:
-    match label:
-        case "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE":
-            return _guarded(lambda: describe_certificate(_one_certificate(block), now))
-        case "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST":
-            return _guarded(lambda: _describe_request(x509.load_pem_x509_csr(block)))
-        case "X509 CRL":
-            return _guarded(lambda: _describe_crl(x509.load_pem_x509_crl(block), now))
-        case "PUBLIC KEY":
-            return _guarded(lambda: _describe_key("public key", serialization.load_pem_public_key(block)))
-        case "ENCRYPTED PRIVATE KEY":
-            return Inspection("private key", (("state", "encrypted"),))
-        case _ if label.endswith("PRIVATE KEY"):
-            return _guarded(lambda: _describe_private_key(block))
-        case _:
-            raise UnreadableError(f"a PEM block `{label}`, which is neither certificate, key, request nor CRL")
+    readers: dict[str, Callable[[], Inspection]] = {
+        "CERTIFICATE": lambda: describe_certificate(_one_certificate(block), now),
+        "X509 CERTIFICATE": lambda: describe_certificate(_one_certificate(block), now),
+        "TRUSTED CERTIFICATE": lambda: describe_certificate(parse_certificate(_first_element(block)), now),
+        "CERTIFICATE REQUEST": lambda: _describe_request(x509.load_pem_x509_csr(block)),
+        "NEW CERTIFICATE REQUEST": lambda: _describe_request(x509.load_pem_x509_csr(block)),
+        "X509 CRL": lambda: _describe_crl(x509.load_pem_x509_crl(block), now),
+        "PUBLIC KEY": lambda: _describe_key("public key", serialization.load_pem_public_key(block)),
+        "ENCRYPTED PRIVATE KEY": lambda: Inspection("private key", (("state", "encrypted"),)),
+    }
+    if label in readers:
+        return _guarded(readers[label])
+    if label.endswith("PRIVATE KEY"):
+        return _guarded(lambda: _describe_private_key(block, serialization.load_pem_private_key))
+    raise UnreadableError(f"a PEM block `{label}`, which is neither certificate, key, request nor CRL")
 
 
 def _inspect_der(content: bytes, now: datetime) -> Inspection:
@@ -103,7 +108,7 @@ def _inspect_der(content: bytes, now: datetime) -> Inspection:
         lambda: _describe_request(x509.load_der_x509_csr(content)),
         lambda: _describe_crl(x509.load_der_x509_crl(content), now),
         lambda: _describe_key("public key", serialization.load_der_public_key(content)),
-        lambda: _describe_key("private key", serialization.load_der_private_key(content, None).public_key()),
+        lambda: _describe_private_key(content, serialization.load_der_private_key),
     )
     for reader in readers:
         try:
@@ -116,19 +121,26 @@ def _inspect_der(content: bytes, now: datetime) -> Inspection:
 def _guarded(reader: Callable[[], Inspection]) -> Inspection:
     try:
         return reader()
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension) as reason:
+    except FAULTS as reason:
         if isinstance(reason, UnreadableError):
             raise
         raise UnreadableError("it is damaged, or of a kind that is not known") from None
+
+
+def _first_element(block: bytes) -> bytes:
+    """Give the certificate of OpenSSL's own kind of block, after which its trust settings stand."""
+    der = b64decode(b"".join(block.splitlines()[1:-1]))
+    size = int.from_bytes(der[2:4], "big") + 4 if der[1:2] == b"\x82" else der[2] + 3
+    return der[:size]
 
 
 def _one_certificate(block: bytes) -> Certificate:
     return parse_certificate(x509.load_pem_x509_certificate(block).public_bytes(serialization.Encoding.DER))
 
 
-def _describe_private_key(block: bytes) -> Inspection:
+def _describe_private_key(content: bytes, load: Callable[[bytes, None], PrivateKeyTypes]) -> Inspection:
     try:
-        key = serialization.load_pem_private_key(block, None)
+        key = load(content, None)
     except TypeError:
         return Inspection("private key", (("state", "encrypted"),))
     return _describe_key("private key", key.public_key())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from fractions import Fraction
 from typing import Final
@@ -112,8 +112,20 @@ class Validity:
     def fixed_end(self) -> datetime | None:
         """The last second, where the spec alone decides it."""
         if self.not_after is None and self.not_before is not None and self.seconds is not None:
-            return self.not_before + timedelta(seconds=self.seconds) - ONE_SECOND
+            return shift(self.not_before, self.seconds - 1)
         return self.not_after
+
+
+FIRST_SECOND: Final = datetime(1, 1, 1, tzinfo=UTC)
+LAST_SECOND: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+
+def shift(moment: datetime, seconds: int) -> datetime:
+    """Move a time, at most to the ends of the calendar; its last second means no end (RFC 5280 4.1.2.5)."""
+    try:
+        return moment + timedelta(seconds=seconds)
+    except OverflowError:
+        return LAST_SECOND if seconds > 0 else FIRST_SECOND
 
 
 def backdating(seconds: int) -> int:

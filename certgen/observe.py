@@ -77,14 +77,15 @@ def observe(
         section, name, file = path.split("/", 2)
         by_address[Address.parse(f"{section}/{name}")][file] = files.get(path, ABSENT)
     entries = {address: _observe_entry(found) for address, found in by_address.items()}
-    authorities = _authorities(bundle, entries.values())
+    known = _authorities(bundle, entries.values())
+    authorities = tuple(item for item in known if _is_soundly_signed(item, known))
     return Observed(
         manifest=manifest,
         manifest_state=manifest_state,
         manifest_content=manifest_file.content,
         manifest_kind=manifest_file.kind,
         ignore_file=files.get(IGNORE_FILE, ABSENT),
-        entries=_with_signers(entries, authorities),
+        entries=_with_signers(entries, known),
         seen_keys=frozenset(seen_keys),
         unfinished=frozenset(unfinished),
         authorities=authorities,
@@ -146,8 +147,7 @@ def _authorities(bundle: Bundle, entries: Iterable[ObservedEntry]) -> tuple[Cert
             *(entry.anchors or ()),
         )
         found.update({certificate.der: certificate for certificate in certificates if certificate.is_ca})
-    sound = [certificate for certificate in found.values() if _is_soundly_signed(certificate, found.values())]
-    return tuple(sorted(sound, key=lambda certificate: (certificate.not_after, certificate.der), reverse=True))
+    return tuple(sorted(found.values(), key=lambda certificate: (certificate.not_after, certificate.der), reverse=True))
 
 
 def _is_soundly_signed(certificate: Certificate, others: Iterable[Certificate]) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +19,7 @@ from certgen import apply as application
 from certgen.diagnostics import CertgenError, Diagnostic, Severity, error
 from certgen.loading import LoadedSpec, claimed_name, find_specs, load_spec, load_specs, spec_name
 from certgen.manifest import NewerManifestError
-from certgen.model import Bundle
+from certgen.model import Bundle, shift
 from certgen.observe import observe, paths_to_read, read_manifest
 from certgen.plan.decide import plan as decide
 from certgen.plan.values import Plan, Requests
@@ -149,7 +149,7 @@ def parse_moment(text: str, now: datetime) -> datetime:
     if seconds is None:
         message = f"`{text}` is neither an RFC 3339 time nor a duration from now"
         raise CertgenError([error("bad-time", message, help="for example +30d or 2027-01-31T00:00:00Z")])
-    return now + timedelta(seconds=seconds)
+    return shift(now, seconds)
 
 
 def unclaimed_trees(specs: Sequence[LoadedSpec], output: Path) -> tuple[Diagnostic, ...]:

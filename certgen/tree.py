@@ -160,7 +160,7 @@ class Observed:
     unfinished: frozenset[str] = frozenset()
     """Paths that an interrupted run had begun to write."""
     authorities: tuple[Certificate, ...] = ()
-    """Every CA certificate found anywhere in the tree, the latest to end first."""
+    """Every soundly signed CA certificate found anywhere in the tree, the latest to end first."""
 
     def __getitem__(self, address: Address) -> ObservedEntry:
         return self.entries.get(address, ObservedEntry())

@@ -40,7 +40,7 @@ DOORS = {
     "pydantic_core": {"spec.fields", "spec.explain"},
     "cryptography": {"rfc5280.objects", "certificates", "issue", "inspection", "encoders.pem", "signers.port"}
     | {"signers.memory", "apply", "verify.audit", "verify.contents", "verify.lint", "verify.paths"},
-    "click": {"cli.commands", "cli.options", "cli.screen"},
+    "click": {"cli.commands", "cli.options", "cli.run", "cli.screen"},
     "rich": {"cli.progress"},
     "filelock": {"store.disk"},
     "durationpy": {"spec.fields"},

@@ -141,7 +141,7 @@ def code_positions() -> dict[str, set[int]]:
                     for item in node.body
                     if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
                 ]
-                if "code" in fields and node.name == "Diagnostic":
+                if "code" in fields:
                     found[node.name].add(fields.index("code"))
     return found
 

@@ -526,29 +526,34 @@ def test_the_manifest_lists_what_it_should_for_the_audit_to_know_it(copy: Copy) 
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("old", "new", "findings"),
     [
-        ("root: {}", "root: {name_constraints: {permitted: [shop.example, 127.0.0.0/8]}}"),
-        ("root: {}", "root: {path_length: 5}"),
-        ("sans: shop.example", "sans: shop.example, key_usage: [digitalSignature, keyAgreement]"),
-        ("sans: shop.example", "sans: shop.example, crl_distribution_points: http://shop.example/a.crl"),
-        ("sans: shop.example", "sans: shop.example, validity: 90d"),
-        ("sans: shop.example", "sans: [shop.example, www.shop.example]"),
-        ("sans: shop.example", "sans: shop.example, extended_key_usage: [serverAuth, clientAuth]"),
-        ("sans: shop.example", "sans: shop.example, trust: root"),
-        ("web: {issuer: issuing", "web: {issuer: other"),
+        ("root: {}", "root: {name_constraints: {permitted: [shop.example, 127.0.0.0/8]}}", {"wrong-constraints"}),
+        ("root: {}", "root: {path_length: 5}", {"wrong-constraints"}),
+        ("sans: shop.example", "sans: shop.example, key_usage: [digitalSignature, keyAgreement]", {"wrong-usage"}),
+        ("sans: shop.example", "sans: shop.example, crl_distribution_points: http://a.test/a.crl", {"wrong-urls"}),
+        ("sans: shop.example", "sans: shop.example, validity: 90d", {"wrong-validity"}),
+        ("sans: shop.example", "sans: [shop.example, www.shop.example]", {"wrong-names"}),
+        (
+            "sans: shop.example",
+            "sans: shop.example, extended_key_usage: [serverAuth, clientAuth]",
+            {"wrong-usage"},
+        ),
+        ("sans: shop.example", "sans: shop.example, trust: root", {"wrong-trust"}),
+        ("web: {issuer: issuing", "web: {issuer: other", {"path-broken"}),
     ],
     ids=["constraints", "path length", "key usage", "CRL", "validity", "names", "purposes", "trust", "issuer"],
 )
-def test_what_a_plan_would_change_is_no_sound_tree(copy: Copy, tmp_path: Path, old: str, new: str) -> None:
+def test_what_a_plan_would_change_is_no_sound_tree(
+    copy: Copy, tmp_path: Path, old: str, new: str, findings: set[str]
+) -> None:
     assert SPEC.count(old) == 1 or old == "root: {}"
     path = tmp_path / "shop.yaml"
     path.write_text(SPEC.replace(old, new, 1))
     loaded = load_spec(path)
     (planned,) = plan_specs([loaded], copy.root.parent, NOW)
     assert not planned.plan.is_in_sync
-    codes = Copy(loaded.bundle, copy.root).codes()
-    assert codes
+    assert set(Copy(loaded.bundle, copy.root).codes()) == findings
 
 
 # Damage of any kind

@@ -8,6 +8,6 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command line; what stops a run is told in words and by the exit code."""
-    from certgen.cli.commands import run
+    from certgen.cli.run import run
 
     run()

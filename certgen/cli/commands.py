@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,6 @@ from certgen.cli.options import (
     at_option,
     cores,
     output_option,
-    read_moment,
     request_options,
     screen_options,
     specs_argument,
@@ -23,6 +21,7 @@ from certgen.cli.options import (
 from certgen.cli.progress import ProgressBar
 from certgen.cli.screen import DIFFERENT, SOUND, UNKNOWN, Screen
 from certgen.diagnostics import CertgenError, Diagnostic, error
+from certgen.report.paint import printable
 
 if TYPE_CHECKING:
     from certgen.inspection import Inspection
@@ -52,7 +51,13 @@ def init(file: Path, **options: Any) -> None:
         create_file(file, STARTER.encode())
     except CertgenError as reason:
         screen.fail("init", reason.diagnostics)
-    screen.result(f"Wrote {file}. Edit it, then run `certgen apply {file}`.\n")
+    if screen.is_json:
+        from certgen.report import json_v1
+
+        screen.result(json_v1.render("init", {"written": str(file), "diagnostics": []}))
+        return
+    name = printable(str(file))
+    screen.result(f"Wrote {name}. Edit it, then run `certgen apply {name}`.\n")
 
 
 @certgen.command()
@@ -71,7 +76,8 @@ def validate(specs: tuple[Path, ...], **options: Any) -> None:
         screen.result(json_v1.render("validate", body))
         return
     for item in loaded:
-        screen.result(f"{item.path}: valid, {len(item.bundle.entries)} entries\n")
+        count = len(item.bundle.entries)
+        screen.result(f"{printable(str(item.path))}: valid, {count} {'entry' if count == 1 else 'entries'}\n")
 
 
 @certgen.command()
@@ -89,7 +95,7 @@ def plan(specs: tuple[Path, ...], output: Path, at: str | None, is_all: bool, **
     from certgen.report.plan import plan_diagnostics, render_plan
 
     try:
-        planned = plan_specs(loaded, output, read_moment(at), _requests(loaded, options))
+        planned = plan_specs(loaded, output, _moment(screen, "plan", at), _requests(loaded, options))
     except CertgenError as reason:
         screen.fail("plan", reason.diagnostics)
     unclaimed = unclaimed_trees(loaded, output)
@@ -162,7 +168,7 @@ def verify(specs: tuple[Path, ...], output: Path, at: str | None, **options: Any
     from certgen.store.disk import Tree
     from certgen.verify.audit import verify as audit
 
-    now = read_moment(at)
+    now = _moment(screen, "verify", at)
     try:
         found = {item.bundle.name: audit(item.bundle, Tree(output / item.bundle.name), now) for item in loaded}
     except CertgenError as reason:
@@ -195,7 +201,7 @@ def inspect(what: tuple[str, ...], output: Path, at: str | None, **options: Any)
     from certgen.report import json_v1
     from certgen.report.inspection import render_inspection
 
-    now = read_moment(at)
+    now = _moment(screen, "inspect", at)
     bodies: list[dict[str, Any]] = []
     problems: list[Diagnostic] = []
     for text in what:
@@ -207,7 +213,7 @@ def inspect(what: tuple[str, ...], output: Path, at: str | None, **options: Any)
         for source, items in found:
             bodies += [{"source": source, "kind": item.kind, **dict(item.facts)} for item in items]
             if not screen.is_json:
-                screen.result(render_inspection(source, items, screen.painter(sys.stdout)))
+                screen.result(render_inspection(source, items, screen.painter(sys.stdout), screen.width(sys.stdout)))
     if problems and not screen.is_json:
         screen.fail("inspect", problems)
     screen.diagnose(problems)
@@ -224,6 +230,19 @@ def schema() -> None:
     from certgen.spec.schema import json_schema
 
     sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")
+
+
+def _moment(screen: Screen, command: str, at: str | None) -> datetime:
+    """Give the time for which to judge: that of `--at`, or now."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    if at is None:
+        return now
+    from certgen.pipeline import parse_moment
+
+    try:
+        return parse_moment(at, now)
+    except CertgenError as reason:
+        screen.fail(command, (replace(problem, where="--at") for problem in reason.diagnostics))
 
 
 def _load(screen: Screen, command: str, specs: tuple[Path, ...]) -> tuple[LoadedSpec, ...]:
@@ -263,22 +282,3 @@ def _inspected(text: str, output: Path, now: datetime) -> list[tuple[str, tuple[
         except UnreadableError as reason:
             raise CertgenError([error("unreadable", f"{source}: {reason}", where=source)]) from None
     return found
-
-
-def run() -> None:
-    """Run the command line; what stops a run is told in words and by the exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError, ValueError):
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a replaced stream may lack it
-    try:
-        certgen(standalone_mode=False)
-    except click.exceptions.Abort:
-        sys.stderr.write("interrupted\n")
-        sys.exit(130)
-    except click.ClickException as reason:
-        reason.show()
-        sys.exit(UNKNOWN)
-    except BrokenPipeError:
-        # The reader has gone; closing quietly is what `head` and `less` expect.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(UNKNOWN)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-
-from certgen.diagnostics import CertgenError
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -62,21 +59,3 @@ def request_options(function: _F) -> _F:
 def cores() -> int:
     """Give the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def read_moment(at: str | None) -> datetime:
-    """Give the time for which to judge: that of `--at`, or now.
-
-    Raises:
-        click.BadParameter: it is not a time.
-    """
-    now = datetime.now(UTC).replace(microsecond=0)
-    if at is None:
-        return now
-    from certgen.pipeline import parse_moment
-
-    try:
-        return parse_moment(at, now)
-    except CertgenError as reason:
-        problem = reason.diagnostics[0]
-        raise click.BadParameter(f"{problem.message}; {problem.help}", param_hint="--at") from None

@@ -159,8 +159,8 @@ class _Decision:
     def _sign(self, case: Case) -> None:
         entry, address = case.entry, case.entry.address
         term = new_term(entry, case.term_above, self._now)
-        is_issuer_over = case.term_above is not None and case.term_above.not_after < self._now
-        if term.not_after <= max(self._now, term.not_before) and not is_issuer_over:
+        is_over = term.not_after <= max(self._now, term.not_before)
+        if is_over and str(entry.issuer) not in {obstacle.where for obstacle in self._obstacles}:
             self._obstacles.append(notices.validity_ended(entry, term.not_after))
         self._require_consent(case)
         fate = _key_fate(case)

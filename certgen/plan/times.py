@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
-from certgen.model import ONE_SECOND, Certificate, Entry, backdating
+from certgen.model import ONE_SECOND, Certificate, Entry, backdating, shift
 from certgen.plan.values import Reason, ReasonCode
 
-CLOCK_TOLERANCE: Final = timedelta(days=1)
-"""How far ahead a certificate may begin before its dates are taken for a wrong clock's."""
+CLOCK_TOLERANCE: Final = 86400
+"""Seconds: how far ahead a certificate may begin before its dates are taken for a wrong clock's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +35,17 @@ def new_term(entry: Entry, issuer: Term | None, now: datetime) -> Term:
     validity = entry.template.validity
     end = validity.fixed_end
     seconds = validity.seconds or max(0, int(((end or now) - now).total_seconds()))
-    begin = validity.not_before or now - timedelta(seconds=backdating(seconds))
+    begin = validity.not_before or shift(now, -backdating(seconds))
     if issuer is not None and validity.not_before is None:
         begin = max(begin, issuer.not_before)
-    last = end or begin + timedelta(seconds=seconds) - ONE_SECOND
+    last = end or shift(begin, seconds - 1)
     return Term(begin, last if issuer is None else min(last, issuer.not_after))
 
 
 def wanted_end(certificate: Certificate, entry: Entry, issuer: Term | None) -> datetime:
     """Give the last second that a certificate that begins when this one does should have."""
     validity = entry.template.validity
-    last = validity.fixed_end or certificate.not_before + timedelta(seconds=validity.seconds or 0) - ONE_SECOND
+    last = validity.fixed_end or shift(certificate.not_before, (validity.seconds or 0) - 1)
     return last if issuer is None else min(last, issuer.not_after)
 
 
@@ -56,7 +56,7 @@ def is_due(certificate: Certificate, entry: Entry, now: datetime) -> bool:
 
 def due_at(certificate: Certificate, entry: Entry) -> datetime:
     """Give the first second of a certificate's renewal window."""
-    return certificate.not_after - timedelta(seconds=entry.renew_before.of(certificate.lifetime))
+    return shift(certificate.not_after, -entry.renew_before.of(certificate.lifetime))
 
 
 def date_reasons(
@@ -75,7 +75,7 @@ def date_reasons(
     validity, wanted = entry.template.validity, wanted_end(certificate, entry, issuer)
     if certificate.not_after < now:
         reasons.append(Reason(ReasonCode.EXPIRED, _day(certificate.not_after)))
-    if certificate.not_before > now + CLOCK_TOLERANCE and validity.not_before is None:
+    if certificate.not_before > shift(now, CLOCK_TOLERANCE) and validity.not_before is None:
         reasons.append(Reason(ReasonCode.NOT_YET_VALID, _day(certificate.not_before)))
     if issuer is not None and certificate.not_after > issuer.not_after:
         reasons.append(Reason(ReasonCode.OUTLIVES_ISSUER, _day(certificate.not_after), _day(issuer.not_after)))

@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 from certgen.inspection import Inspection, Value
-from certgen.report.paint import Painter, Style, plain, printable
+from certgen.report.paint import Painter, Style, plain, printable, wrapped
 
 
-def render_inspection(source: str, items: tuple[Inspection, ...], paint: Painter = plain) -> str:
+def render_inspection(
+    source: str, items: tuple[Inspection, ...], paint: Painter = plain, width: int | None = None
+) -> str:
     """Write what was found in one file.
 
     Args:
         source: the file or address.
         items: what was found in it.
         paint: gives the colours.
+        width: the terminal's width in characters; None for no terminal.
     """
     blocks = [
-        _render(source if len(items) == 1 else f"{source} ({n} of {len(items)})", item, paint)
+        _render(source if len(items) == 1 else f"{source} ({n} of {len(items)})", item, paint, width)
         for n, item in enumerate(items, 1)
     ]
     return "\n".join(blocks)
 
 
-def _render(source: str, item: Inspection, paint: Painter) -> str:
+def _render(source: str, item: Inspection, paint: Painter, width: int | None) -> str:
     lines = [paint(f"{printable(source)}: {item.kind}", Style.STRONG)]
     column = max(len(name) for name, _ in item.facts) + 1
     for name, value in item.facts:
         label = name.replace("_", " ")
         texts = _texts(value)
-        lines.append(f"  {label:<{column}} {printable(texts[0])}")
-        lines += [f"  {'':<{column}} {printable(text)}" for text in texts[1:]]
+        for number, text in enumerate(texts):
+            lead = f"  {label if number == 0 else '':<{column}} "
+            lines.append(wrapped(f"{lead}{printable(text)}", width, " " * len(lead)))
     return "\n".join(lines) + "\n"
 
 

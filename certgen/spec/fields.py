@@ -111,8 +111,10 @@ def version(value: object) -> int:
     return number
 
 
-def entry_name(value: str) -> str:
+def entry_name(value: object) -> str:
     """Read the name of a spec or an entry, which is also a folder's."""
+    if not isinstance(value, str):
+        raise problem("wrong-type", f"a name is expected here, not {kind_of(value)}")
     if not NAME.fullmatch(value) or ".." in value:
         raise problem(
             "bad-name",
@@ -212,7 +214,7 @@ def renew_before(value: object) -> RenewBefore:
 
 
 def moment(value: object) -> datetime:
-    """Read an RFC 3339 time, in UTC and whole seconds, before the year 10000."""
+    """Read an RFC 3339 time, in UTC and whole seconds."""
     written = text(value)
     if not _RFC3339.fullmatch(written):
         raise problem("bad-time", f"`{written}` is not an RFC 3339 time", "for example 2027-01-31T00:00:00Z")

@@ -48,8 +48,11 @@ def read_file(path: Path, limit: int = MAXIMUM_FILE) -> FileState:
     if not stat.S_ISREG(found.st_mode):
         os.close(descriptor)
         return FileState(FileKind.OTHER, mode, reason="not a regular file")
-    with os.fdopen(descriptor, "rb") as file:
-        content = file.read(limit + 1)
+    try:
+        with os.fdopen(descriptor, "rb") as file:
+            content = file.read(limit + 1)
+    except OSError as reason:
+        return FileState(FileKind.UNREADABLE, mode, reason=reason.strerror or "it cannot be read")
     if len(content) > limit:
         return FileState(FileKind.UNREADABLE, mode, reason=f"it has more than {limit} bytes")
     return FileState(FileKind.FILE, mode, content)
@@ -119,18 +122,22 @@ def find_readable(text: str, output: Path) -> list[tuple[str, bytes]]:
     """
     if text == "-":
         return [("standard input", sys.stdin.buffer.read(MAXIMUM_FILE))]
-    path = Path(text)
-    if path.is_dir():
-        paths = sorted(item for item in path.rglob("*.pem") if item.is_file())
-    elif path.exists():
-        paths = [path]
-    else:
-        paths = _certificate_of(text, output)
+    try:
+        paths = _paths_of(text, output)
+    except OSError:
+        paths = []
     if not paths:
         message = f"`{text}` is neither a file nor an entry below {output}/"
         help_ = "for example servers/api, or output/shop/servers/api/cert.pem"
         raise CertgenError([error("not-found", message, help=help_, where=text)])
     return [(str(item), _content(item)) for item in paths]
+
+
+def _paths_of(text: str, output: Path) -> list[Path]:
+    path = Path(text)
+    if path.is_dir() and text:
+        return sorted(item for item in path.rglob("*.pem") if item.is_file())
+    return [path] if path.is_file() or path.is_fifo() else _certificate_of(text, output)
 
 
 def _certificate_of(address: str, output: Path) -> list[Path]:
@@ -142,7 +149,7 @@ def _certificate_of(address: str, output: Path) -> list[Path]:
         if path.is_file()
     ]
     if len(found) > 1:
-        names = ", ".join(str(path.parent.relative_to(output)) for path in found)
+        names = ", ".join(sorted(str(path.parent.relative_to(output)) for path in found))
         message = f"`{address}` is in several trees"
         raise CertgenError([error("ambiguous-address", message, help=f"one of {names}", where=address)])
     return found

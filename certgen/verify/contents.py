@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from cryptography import x509
 
-from certgen.model import CertificateTemplate, Entry
+from certgen.model import CertificateTemplate, Entry, shift
 from certgen.rfc5280 import objects
 from certgen.verify.paths import Fault
 
@@ -82,7 +82,7 @@ def _faults_of_validity(
     """Compare the dates; one that ends with its issuer, or by what the spec says, is as long as it can be."""
     validity = template.validity
     ends, begins = own.not_valid_after_utc, own.not_valid_before_utc
-    wanted = validity.fixed_end or begins + timedelta(seconds=(validity.seconds or 0) - 1)
+    wanted = validity.fixed_end or shift(begins, (validity.seconds or 0) - 1)
     if issuer is not None:
         wanted = min(wanted, issuer.not_valid_after_utc)
     is_early = validity.not_before is not None and begins != validity.not_before

@@ -1,0 +1,55 @@
+"""A run from its first word to its exit code: what stops it is told in words."""
+
+from __future__ import annotations
+
+import os
+import sys
+from io import TextIOWrapper
+
+import click
+
+from certgen.cli.commands import certgen
+from certgen.cli.screen import SOUND, UNKNOWN
+
+
+def run() -> None:
+    """Run the command line and end with its exit code, after what it printed has really been written."""
+    if sys.stdout is None or sys.stderr is None:
+        sys.exit(UNKNOWN)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    code = _exit_code()
+    try:
+        sys.stdout.flush()
+    except OSError as reason:
+        if not isinstance(reason, BrokenPipeError):
+            sys.stderr.write(f"the answer cannot be written: {reason.strerror}\n")
+        # What is left in the buffer has nowhere to go; the interpreter would try again at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = UNKNOWN
+    sys.exit(code)
+
+
+def _exit_code() -> int:
+    """Run the command that the arguments name."""
+    stdout = sys.stdout
+    try:
+        certgen(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.stderr.write("interrupted\n")
+        return 130
+    except click.ClickException as reason:
+        reason.show()
+        return UNKNOWN
+    except BrokenPipeError:
+        return UNKNOWN
+    except OSError as reason:
+        # The disk's refusals are diagnostics by now; what is left is an answer that nobody can take.
+        sys.stderr.write(f"the answer cannot be written: {reason.strerror}\n")
+        return UNKNOWN
+    except SystemExit as end:
+        # Where the reader has gone, click puts another stream in place and ends with 1, which here means something else.
+        has_reader = sys.stdout is stdout
+        return end.code if has_reader and isinstance(end.code, int) else UNKNOWN
+    return SOUND
