@@ -1,7 +1,7 @@
 # Needs make and Python 3.11 or later. On Debian and Ubuntu it installs what else is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types check lowest wheel clean system-programs
+.PHONY: help demo test sweep lint types check lowest wheel clean system-programs
 
 # The first that is new enough. It is run, not looked up: a name on the PATH may be a shim without a Python behind it.
 PYTHON = $(shell for python in python3 python3.11 python3.12 python3.13 python3.14; do \
@@ -47,6 +47,7 @@ help:
 	@echo 'make demo     compile the quickstart spec into output/quickstart, twice'
 	@echo 'make test     all tests, the wheel, and the lowest versions of the dependencies'
 	@echo 'make check    lint, types and test'
+	@echo 'make sweep    the laws over a thousand generated specs (CERTGEN_EXAMPLES says how many)'
 	@echo 'make lint     ruff'
 	@echo 'make types    mypy'
 	@echo 'make wheel    build the wheel and use it from an empty folder'
@@ -63,6 +64,10 @@ test: .venv/.dev system-programs
 	@$(WITH_VENV) && pytest -q -n auto --cov
 	@$(MAKE) --no-print-directory wheel
 	@$(MAKE) --no-print-directory lowest
+
+# The laws over more generated specs than the suite has time for.
+sweep: .venv/.dev
+	@$(WITH_VENV) && CERTGEN_EXAMPLES=$${CERTGEN_EXAMPLES:-1000} pytest -q -n auto tests/test_laws.py
 
 lint: .venv/.dev
 	@$(WITH_VENV) && ruff check && ruff format --check

@@ -49,7 +49,7 @@ def _exit_code() -> int:
         sys.stderr.write(f"the answer cannot be written: {reason.strerror}\n")
         return UNKNOWN
     except SystemExit as end:
-        # Where the reader has gone, click puts another stream in place and ends with 1, which here means something else.
+        # Where the reader has gone, click puts another stream in place and ends with 1, which means something else.
         has_reader = sys.stdout is stdout
         return end.code if has_reader and isinstance(end.code, int) else UNKNOWN
     return SOUND
