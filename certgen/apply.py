@@ -12,9 +12,10 @@ from certgen.diagnostics import CertgenError, error
 from certgen.encoders.pem import encode_certificates, encode_private_key
 from certgen.issue import issue, new_serial_number
 from certgen.manifest import Manifest, ManifestEntry, render_manifest
-from certgen.model import Address, AnchorFile, Bundle, Certificate, Entry
+from certgen.model import Address, Bundle, Certificate, Entry
 from certgen.plan.authorities import known_certificate
 from certgen.plan.compare import compare_contents
+from certgen.plan.derived import anchors_of, path_above
 from certgen.plan.housekeeping import digest, kept_manifest_entry, leftovers, orphans
 from certgen.plan.values import Action, Change, KeySource, Plan, Signing, TreeFile
 from certgen.rfc5280.objects import key_id, public_key_der
@@ -247,24 +248,12 @@ class _Run:
 
     def _path(self, entry: Entry) -> list[bytes]:
         """Give the certification path that an entry shows: its own certificate, then intermediates, no root."""
-        path = [self._certificates[entry.address].der]
-        for issuer in () if entry.is_ca else self._bundle.issuers_above(entry.address):
-            if issuer.supplied is not None:
-                path += [c.der for c in issuer.supplied.path if not c.is_self_issued]
-            elif not issuer.is_root:
-                path.append(self._certificates[issuer.address].der)
-        return path
+        above = path_above(entry, self._bundle, self._certificates.get)
+        return [self._certificates[entry.address].der, *(item.der for item in above if item is not None)]
 
     def _anchors(self, entry: Entry) -> list[bytes]:
-        anchors: list[bytes] = []
-        for anchor in entry.trust:
-            if isinstance(anchor, AnchorFile):
-                anchors += [certificate.der for certificate in anchor.certificates]
-                continue
-            supplied = self._bundle[anchor].supplied
-            roots = supplied.roots if supplied else (self._certificates[anchor],)
-            anchors += [certificate.der for certificate in roots]
-        return list(dict.fromkeys(anchors))
+        anchors = anchors_of(entry, self._bundle, self._certificates.get)
+        return [anchor.der for anchor in anchors if anchor is not None]
 
     def _record(self, entry: Entry, change: Change, made: _Made) -> None:
         """Bring the entry's line of the manifest up to date: what was written, and what stays."""

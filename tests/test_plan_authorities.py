@@ -70,16 +70,6 @@ class TestSuppliedAuthorities:
         assert found.roots == entry.supplied.roots
         assert found.can_sign
 
-    def test_a_self_signed_root_is_not_handed_on(self) -> None:
-        assert supplied_projection(supplied_ca()).path == ()
-
-    def test_an_intermediate_is(self) -> None:
-        entry = supplied_ca()
-        assert entry.supplied is not None
-        below = certificate_for(authority(ISSUING, ROOT), CERTIFICATE)
-        entry = replace(entry, supplied=replace(entry.supplied, path=(below,)))
-        assert supplied_projection(entry).path == (below,)
-
     @pytest.mark.parametrize("key", [None, "0" * 64])
     def test_without_its_own_key_it_cannot_sign(self, key: str | None) -> None:
         entry = supplied_ca()

@@ -29,6 +29,7 @@ from values import (
 )
 
 from certgen.model import Address, AnchorFile, Bundle
+from certgen.plan.derived import path_above
 from certgen.plan.values import Action, ReasonCode, Widening
 from certgen.tree import CERTIFICATE_FILE, TRUST_FILE, FileKind, FileState
 
@@ -191,3 +192,19 @@ class TestWidening:
         found = decide(trusting(ROOT, PARTNER), disk_of(without(trusting(ROOT), PARTNER)))
         assert [widening.root for widening in found.widenings] == ["partner"]
         assert summary(found)["cas/partner"] == ("issue", "missing")
+
+
+class TestThePathOfAnAuthorityThatIsBrought:
+    """What stands between an end entity and a root that the user brings."""
+
+    def test_a_self_signed_root_is_not_handed_on(self) -> None:
+        bundle = bundle_of(supplied_ca(), member(WEB, ROOT))
+        assert path_above(bundle[WEB], bundle, lambda _: None) == []
+
+    def test_an_intermediate_is(self) -> None:
+        brought = supplied_ca()
+        assert brought.supplied is not None
+        below = certificate_for(authority(ISSUING, ROOT), brought.supplied.path[0])
+        brought = replace(brought, supplied=replace(brought.supplied, path=(below,)))
+        bundle = bundle_of(brought, member(WEB, ROOT))
+        assert path_above(bundle[WEB], bundle, lambda _: None) == [below]

@@ -23,8 +23,6 @@ class Projection:
     term: Term
     subject: DistinguishedName
     can_sign: bool
-    path: tuple[Certificate, ...] = ()
-    """For a CA that the user brings: the certificates to hand on, without a root."""
     roots: tuple[Certificate, ...] = ()
     """For a CA that the user brings: its trust anchors."""
 
@@ -53,7 +51,6 @@ def supplied_projection(entry: Entry) -> Projection:
         term=Term(certificate.not_before, certificate.not_after),
         subject=certificate.subject,
         can_sign=supplied.private_key_id == certificate.key_id,
-        path=tuple(item for item in supplied.path if not item.is_self_issued),
         roots=supplied.roots,
     )
 

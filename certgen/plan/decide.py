@@ -194,7 +194,7 @@ class _Decision:
             return []
         if case.found.anchors is not None:
             self._widenings += judge_trust_widening(case.entry, case.found.anchors, self._projections)
-        return judge_trust(case.entry, case.found, self._projections)
+        return judge_trust(case.entry, case.found, self._bundle, self._projections)
 
     def _keep(self, case: Case) -> None:
         """Keep a certificate, and look at the files that are made from it and from those above it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from certgen.encoders.pem import encode_certificates
@@ -12,6 +12,9 @@ from certgen.plan.values import Reason, ReasonCode, Widening
 from certgen.tree import CERTIFICATE_FILE, TRUST_FILE, FileKind, ObservedEntry
 
 Projections = Mapping[Address, Projection]
+CertificateOf = Callable[[Address], Certificate | None]
+"""Gives the certificate of a CA that certgen makes, where it is known."""
+
 _MET = {Section.SERVERS: "clients of", Section.CLIENTS: "servers of", Section.PEERS: "peers of"}
 
 
@@ -32,7 +35,7 @@ def judge_derived(
     files = [CERTIFICATE_FILE] if reasons else []
     widenings: tuple[Widening, ...] = ()
     if not entry.is_ca:
-        trust_reasons = judge_trust(entry, found, projections)
+        trust_reasons = judge_trust(entry, found, bundle, projections)
         reasons += trust_reasons
         files += [TRUST_FILE] if trust_reasons else []
         if found.anchors is not None:
@@ -40,27 +43,26 @@ def judge_derived(
     return Derived(tuple(reasons), tuple(files), widenings)
 
 
-def path_above(address: Address, bundle: Bundle, projections: Projections) -> list[Certificate | None]:
-    """Give the intermediates above an end entity, nearest first; None for one that is signed in this run."""
+def path_above(entry: Entry, bundle: Bundle, certificate_of: CertificateOf) -> list[Certificate | None]:
+    """Give the intermediates that an end entity shows, nearest first; None for one that is not known yet."""
     path: list[Certificate | None] = []
-    for issuer in bundle.issuers_above(address):
-        projection = projections[issuer.address]
+    for issuer in () if entry.is_ca else bundle.issuers_above(entry.address):
         if issuer.supplied is not None:
-            path += projection.path
+            path += [certificate for certificate in issuer.supplied.path if not certificate.is_self_issued]
         elif not issuer.is_root:
-            path.append(projection.certificate)
+            path.append(certificate_of(issuer.address))
     return path
 
 
-def anchors_of(entry: Entry, projections: Projections) -> list[Certificate | None]:
-    """Give an end entity's trust anchors in their order; None for one that is signed in this run."""
+def anchors_of(entry: Entry, bundle: Bundle, certificate_of: CertificateOf) -> list[Certificate | None]:
+    """Give an end entity's trust anchors in their order; None for one that is not known yet."""
     anchors: list[Certificate | None] = []
     for anchor in entry.trust:
         if isinstance(anchor, AnchorFile):
             anchors += anchor.certificates
-        else:
-            projection = projections[anchor]
-            anchors += projection.roots or [projection.certificate]
+            continue
+        supplied = bundle[anchor].supplied
+        anchors += supplied.roots if supplied else (certificate_of(anchor),)
     return list(dict.fromkeys(anchors))
 
 
@@ -90,7 +92,7 @@ def _path_reasons(
     if found.certificate is None:
         code = ReasonCode.UNREADABLE if found.certificate_problem else ReasonCode.MISSING
         return [Reason(code, found.certificate_problem, "restored from the tree", CERTIFICATE_FILE)]
-    above = [] if entry.is_ca else path_above(entry.address, bundle, projections)
+    above = path_above(entry, bundle, lambda address: projections[address].certificate)
     renewed = [issuer for issuer in above if issuer is None]
     if renewed:
         return [Reason(ReasonCode.PATH_CHANGED, wanted="an issuer above is signed anew", what=CERTIFICATE_FILE)]
@@ -98,14 +100,14 @@ def _path_reasons(
     return _compare_file(file.content, [certificate, *found.path], wanted, ReasonCode.PATH_CHANGED, CERTIFICATE_FILE)
 
 
-def judge_trust(entry: Entry, found: ObservedEntry, projections: Projections) -> list[Reason]:
+def judge_trust(entry: Entry, found: ObservedEntry, bundle: Bundle, projections: Projections) -> list[Reason]:
     """Compare an end entity's trust file with the roots that it should hold."""
     file = found.file(TRUST_FILE)
     if file.kind is FileKind.ABSENT:
         return [Reason(ReasonCode.MISSING, what=TRUST_FILE)]
     if found.anchors is None:
         return [Reason(ReasonCode.UNREADABLE, what=TRUST_FILE)]
-    anchors = anchors_of(entry, projections)
+    anchors = anchors_of(entry, bundle, lambda address: projections[address].certificate)
     wanted = [anchor for anchor in anchors if anchor is not None]
     if len(wanted) < len(anchors):
         return [Reason(ReasonCode.TRUST_CHANGED, wanted="a root is signed anew", what=TRUST_FILE)]
