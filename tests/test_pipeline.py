@@ -27,6 +27,7 @@ from certgen.pipeline import (
     find_address,
     find_specs,
     load_specs,
+    parse_moment,
     parse_requests,
     plan_specs,
     spec_name,
@@ -532,3 +533,42 @@ def test_a_key_that_moves_to_its_own_host_leaves_the_old_one_here_until_prune(ho
 
 def applied_certificate(content: bytes) -> x509.Certificate:
     return x509.load_pem_x509_certificates(content)[0]
+
+
+# Time, as `--at` takes it
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("+30d", datetime(2027, 1, 31, tzinfo=UTC)),
+        ("2027-01-31T00:00:00Z", datetime(2027, 1, 31, tzinfo=UTC)),
+        ("2027-01-31T02:00:00+02:00", datetime(2027, 1, 31, tzinfo=UTC)),
+        ("+1s", datetime(2027, 1, 1, 0, 0, 1, tzinfo=UTC)),
+    ],
+)
+def test_a_moment_is_a_time_or_a_duration_from_now(text: str, expected: datetime) -> None:
+    assert parse_moment(text, datetime(2027, 1, 1, tzinfo=UTC)) == expected
+
+
+@pytest.mark.parametrize("text", ["", "+", "30d", "tomorrow", "2027-01-31", "+200y"])
+def test_what_is_no_moment_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(CertgenError) as caught:
+        parse_moment(text, datetime(2027, 1, 1, tzinfo=UTC))
+    (problem,) = caught.value.diagnostics
+    assert (problem.code, "+30d" in (problem.help or "")) == ("bad-time", True)
+
+
+def test_a_tree_of_a_later_certgen_is_left_alone(tmp_path: Path) -> None:
+    spec = tmp_path / "shop.yaml"
+    spec.write_text("version: 1\nca: {}\n")
+    (loaded,) = load_specs([spec])
+    now = datetime(2027, 1, 1, tzinfo=UTC)
+    apply_specs([loaded], tmp_path, now)
+    manifest = tmp_path / "shop/manifest.json"
+    later = manifest.read_text().replace('"version": 1', '"version": 2')
+    manifest.write_text(later)
+    with pytest.raises(CertgenError) as caught:
+        apply_specs([loaded], tmp_path, now)
+    assert [problem.code for problem in caught.value.diagnostics] == ["newer-manifest"]
+    assert manifest.read_text() == later
