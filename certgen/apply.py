@@ -1,4 +1,4 @@
-"""Floor 6: walks a plan and carries it out. It decides nothing."""
+"""Floor 10: walks a plan and carries it out. It decides nothing."""
 
 from __future__ import annotations
 

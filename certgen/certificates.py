@@ -1,4 +1,4 @@
-"""Floor 2: bytes to values: certificates, public keys and private keys as they are read back."""
+"""Floor 3: bytes to values: certificates, public keys and private keys as they are read back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 3: a certificate, key, signing request or revocation list in words: who, by whom, for what, until when."""
+"""Floor 5: a certificate, key, signing request or revocation list in words: who, by whom, for what, until when."""
 
 from __future__ import annotations
 

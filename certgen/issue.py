@@ -1,4 +1,4 @@
-"""Floor 3: a certificate template becomes a certificate: the profile of RFC 5280, signed."""
+"""Floor 5: a certificate template becomes a certificate: the profile of RFC 5280, signed."""
 
 from __future__ import annotations
 

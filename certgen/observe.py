@@ -1,4 +1,4 @@
-"""Floor 4: bytes from the tree to Observed. Private keys are turned into key ids here and go no further."""
+"""Floor 6: bytes from the tree to Observed. Private keys are turned into key ids here and go no further."""
 
 from __future__ import annotations
 

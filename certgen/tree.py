@@ -1,4 +1,4 @@
-"""Floor 2: the tree as values: which files an entry has, and what was found on the disk."""
+"""Floor 3: the tree as values: which files an entry has, and what was found on the disk."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ This file is the architecture document: imports go down only, and each library h
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -190,3 +191,9 @@ def test_rooms_are_small_and_well_named(name: str) -> None:
         if isinstance(node, ast.ExceptHandler):
             caught = ast.unparse(node.type) if node.type else ""
             assert caught not in {"", "Exception", "BaseException"}, f"{name}:{node.lineno} catches everything"
+
+
+@pytest.mark.parametrize("name", sorted(name for name in MODULES if name and name != "spec"))
+def test_a_module_that_names_its_floor_names_the_right_one(name: str) -> None:
+    found = re.match(r"Floor (\d+): ", ast.get_docstring(ast.parse(MODULES[name].read_text())) or "")
+    assert found is None or int(found[1]) == floor(name)

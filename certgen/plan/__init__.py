@@ -1,1 +1,1 @@
-"""Floor 5: the decision. `decide.plan(bundle, observed, now)` is the one function that decides; it is pure."""
+"""Floor 9: the decision. `decide.plan(bundle, observed, now)` is the one function that decides; it is pure."""

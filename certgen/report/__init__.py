@@ -1,1 +1,1 @@
-"""Floor 7: values to text. Nothing here prints; a painter gives the colours, and a plain one gives none."""
+"""Floor 12: values to text. Nothing here prints; a painter gives the colours, and a plain one gives none."""

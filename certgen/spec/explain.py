@@ -1,4 +1,4 @@
-"""Floor 3: pydantic's findings as certgen's diagnostics, in our words; pydantic's own messages echo too much."""
+"""Floor 6: pydantic's findings as certgen's diagnostics, in our words; pydantic's own messages echo too much."""
 
 from __future__ import annotations
 

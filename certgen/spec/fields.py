@@ -1,4 +1,4 @@
-"""Floor 2: the texts in a spec's fields, read into values; each reader says what is wrong in one sentence."""
+"""Floor 3: the texts in a spec's fields, read into values; each reader says what is wrong in one sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 4: what an entry takes from its own words, from `defaults`, and from its role, in that order."""
+"""Floor 8: what an entry takes from its own words, from `defaults`, and from its role, in that order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 3: the files that a spec names, and their content as values, before anything is resolved."""
+"""Floor 6: the files that a spec names, and their content as values, before anything is resolved."""
 
 from __future__ import annotations
 

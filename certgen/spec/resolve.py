@@ -1,4 +1,4 @@
-"""Floor 4: Spec to Bundle: issuers found, defaults filled in, entries in the order in which they are issued."""
+"""Floor 9: Spec to Bundle: issuers found, defaults filled in, entries in the order in which they are issued."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 2: the spec language, version 1, as Pydantic models. What they do not know is an error."""
+"""Floor 5: the spec language, version 1, as Pydantic models. What they do not know is an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 4: a CA that the user brings: its path, its roots, its key, checked as far as the calendar is not needed."""
+"""Floor 7: a CA that the user brings: its path, its roots, its key, checked as far as the calendar is not needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 2: the types of a spec's fields: a reader from `fields` each, with what a schema says of its input."""
+"""Floor 4: the types of a spec's fields: a reader from `fields` each, with what a schema says of its input."""
 
 from __future__ import annotations
 

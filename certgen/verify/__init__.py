@@ -1,1 +1,1 @@
-"""Floor 7: the audit: what stands on the disk against the spec, by code that shares nothing with the issuing path."""
+"""Floor 11: the audit: what stands on the disk against the spec, by code that shares nothing with the issuing path."""

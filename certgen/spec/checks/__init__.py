@@ -1,4 +1,4 @@
-"""Floor 4: the rules that a bundle must keep, one function each, with its standard in the docstring.
+"""Floor 9: the rules that a bundle must keep, one function each, with its standard in the docstring.
 
 A rule takes the bundle and gives diagnostics with routes; what it finds wrong would otherwise show at a handshake.
 """
