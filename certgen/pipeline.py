@@ -134,7 +134,7 @@ def observe_tree(bundle: Bundle, tree: Tree) -> Observed:
 
 
 def parse_moment(text: str, now: datetime) -> datetime:
-    """Read a time as `--at` takes it: an RFC 3339 time, or a duration from now, `+30d`.
+    """Read a time as `--at` takes it: an RFC 3339 time, a date, or a duration from now, `+30d`.
 
     Args:
         text: what was written.
@@ -147,8 +147,8 @@ def parse_moment(text: str, now: datetime) -> datetime:
     if moment is not None:
         return moment
     if seconds is None:
-        message = f"`{text}` is neither an RFC 3339 time nor a duration from now"
-        raise CertgenError([error("bad-time", message, help="for example +30d or 2027-01-31T00:00:00Z")])
+        message = f"`{text}` is neither a time, nor a date, nor a duration from now of at most 100y"
+        raise CertgenError([error("bad-time", message, help="for example +30d, 2027-01-31 or 2027-01-31T12:00:00Z")])
     return shift(now, seconds)
 
 

@@ -538,3 +538,11 @@ def test_trust_files_hold_roots_that_are_signed_by_themselves(findings: Findings
     assert findings(CLIENT % "trust: forged.pem")
     write_pem(findings.folder / "forged.pem", certify(Wish("Root", [basic]), new_key("ecdsa-p256")))
     assert findings(CLIENT % "trust: forged.pem") == []
+
+
+def test_validities_are_not_minutes(findings: Findings) -> None:
+    text = "version: 1\nca:\nclients:\n  a: {validity: %s}\n"
+    (found,) = findings(text % "6m")
+    assert found.startswith("4:17 warning[short-validity]: clients/a would last 360 seconds")
+    assert "26w or 180d" in found
+    assert findings(text % "1h") == []

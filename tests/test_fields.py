@@ -213,7 +213,7 @@ def test_a_country_is_two_letters_in_upper_case() -> None:
     assert country("nl") == "NL"
     for wrong in ("NLD", "N", "1A", "ÜÜ", "Netherlands"):
         assert refusal(country, wrong) == (
-            f"bad-country: `{wrong}` is not a country (use the two letters of ISO 3166, `NL`)"
+            f"bad-country: `{wrong}` is not a country (use the two letters of ISO 3166, for example NL)"
         )
 
 

@@ -543,6 +543,7 @@ def applied_certificate(content: bytes) -> x509.Certificate:
     [
         ("+30d", datetime(2027, 1, 31, tzinfo=UTC)),
         ("2027-01-31T00:00:00Z", datetime(2027, 1, 31, tzinfo=UTC)),
+        ("2027-01-31", datetime(2027, 1, 31, tzinfo=UTC)),
         ("2027-01-31T02:00:00+02:00", datetime(2027, 1, 31, tzinfo=UTC)),
         ("+1s", datetime(2027, 1, 1, 0, 0, 1, tzinfo=UTC)),
     ],
@@ -551,7 +552,7 @@ def test_a_moment_is_a_time_or_a_duration_from_now(text: str, expected: datetime
     assert parse_moment(text, datetime(2027, 1, 1, tzinfo=UTC)) == expected
 
 
-@pytest.mark.parametrize("text", ["", "+", "30d", "tomorrow", "2027-01-31", "+200y"])
+@pytest.mark.parametrize("text", ["", "+", "30d", "tomorrow", "2027-02-30", "+200y"])
 def test_what_is_no_moment_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(CertgenError) as caught:
         parse_moment(text, datetime(2027, 1, 1, tzinfo=UTC))

@@ -1003,9 +1003,19 @@ class TestTheSignerThatIsNotHere:
         assert WEB not in [change.address for change in found.changes if change.signing]
 
     def test_it_names_the_ways_out(self) -> None:
-        help_ = the(decide(shop(), self.due(), NOW + 91 * DAY).obstacles, "signer-missing").help or ""
+        disk = disk_of(shop())
+        disk.lose_keys(ISSUING)
+        help_ = the(decide(shop(), disk, NOW + 91 * DAY).obstacles, "signer-missing").help or ""
         assert "cas/issuing/key.pem" in help_
         assert "--rekey cas/issuing" in help_
+
+    def test_a_way_out_that_leads_nowhere_is_not_named(self) -> None:
+        """A new key for an intermediate is of no use where its own issuer's key is not here either."""
+        disk = self.due()
+        disk.lose_keys(ROOT, ISSUING)
+        help_ = the(decide(shop(), disk, NOW + 91 * DAY).obstacles, "signer-missing").help or ""
+        assert "cas/issuing/key.pem" in help_
+        assert "--rekey" not in help_
 
     def test_with_the_signer_here_it_proceeds(self) -> None:
         disk = self.due()

@@ -232,6 +232,8 @@ def test_a_key_that_is_encrypted_cannot_be_read(copy: Copy) -> None:
 
 def test_a_key_that_is_elsewhere_is_a_note_and_no_finding(copy: Copy) -> None:
     copy.path("servers/api/key.pem").unlink()
+    assert copy.findings() == [("key-gone", "servers/api/key.pem")]
+    shutil.rmtree(copy.path(".certgen"))
     (note,) = copy.found()
     assert (note.severity, note.code, note.where) == (Severity.NOTE, "key-elsewhere", "servers/api/key.pem")
 
@@ -443,7 +445,10 @@ def test_an_anchor_that_the_spec_does_not_name_is_found(copy: Copy) -> None:
     path = copy.path("servers/api/ca.pem")
     path.write_bytes(path.read_bytes() + make_ca("Stranger", "ecdsa-p256").certificate.public_bytes(Encoding.PEM))
     (finding,) = copy.found()
-    assert (finding.code, finding.message) == ("wrong-trust", "servers/api/ca.pem trusts 1 that the spec does not name")
+    assert (finding.code, finding.message) == (
+        "wrong-trust",
+        "servers/api/ca.pem trusts `CN=Stranger`, which the spec does not",
+    )
 
 
 def test_an_anchor_that_is_lacking_is_found(copy: Copy) -> None:
@@ -452,12 +457,22 @@ def test_an_anchor_that_is_lacking_is_found(copy: Copy) -> None:
     assert others
     write_pem(path, first)
     (finding,) = copy.found()
-    assert (finding.code, finding.message) == ("wrong-trust", "peers/node/ca.pem lacks 1 that the spec names")
+    assert (finding.code, finding.message) == (
+        "wrong-trust",
+        "peers/node/ca.pem lacks 1 of the roots that the spec names",
+    )
 
 
 def test_an_anchor_that_is_replaced_is_found_both_ways(copy: Copy) -> None:
     write_pem(copy.path("clients/checkout/ca.pem"), make_ca("root", "ecdsa-p256").certificate)
     assert copy.findings() == [("wrong-trust", "clients/checkout/ca.pem")] * 2
+
+
+@pytest.mark.parametrize("name", ["servers/api/cert.pem", "servers/api/ca.pem", "cas/issuing/cert.pem"])
+def test_a_file_with_something_beside_its_certificates_is_found(copy: Copy, name: str) -> None:
+    path = copy.path(name)
+    path.write_bytes(path.read_bytes() + b"# renewed by hand\n")
+    assert copy.findings() == [("file-drifted", name)]
 
 
 # The tree as a whole

@@ -42,7 +42,10 @@ def certgen() -> None:
 @click.argument("file", type=click.Path(path_type=Path), default=Path("specs/pki.yaml"))
 @screen_options
 def init(file: Path, **options: Any) -> None:
-    """Write a commented spec to start from, to FILE (default: specs/pki.yaml)."""
+    """Write a commented spec to start from.
+
+    FILE is specs/pki.yaml unless you name another.
+    """
     screen = Screen.of(options)
     from certgen.starter import STARTER
     from certgen.store.files import create_file
@@ -88,7 +91,10 @@ def validate(specs: tuple[Path, ...], **options: Any) -> None:
 @click.option("--all", "is_all", is_flag=True, help="List the entries that stay as they are, too.")
 @screen_options
 def plan(specs: tuple[Path, ...], output: Path, at: str | None, is_all: bool, **options: Any) -> None:
-    """Show what `apply` would do, and why. Exit 1 where it would do something."""
+    """Show what apply would do, and why.
+
+    Exit 1 where it would do something.
+    """
     screen = Screen.of(options)
     loaded = _load(screen, "plan", specs)
     from certgen.pipeline import plan_specs, unclaimed_trees
@@ -125,12 +131,17 @@ def plan(specs: tuple[Path, ...], output: Path, at: str | None, is_all: bool, **
 )
 @screen_options
 def apply(specs: tuple[Path, ...], output: Path, exit_code: bool, jobs: int | None, **options: Any) -> None:
-    """Make the trees as the specs say. A second run writes nothing."""
+    """Make the trees as the specs say.
+
+    A second run writes nothing.
+    """
     screen = Screen.of(options)
     loaded = _load(screen, "apply", specs)
     from certgen.pipeline import apply_specs, unclaimed_trees
     from certgen.report.plan import plan_diagnostics, render_outcome
 
+    unclaimed = unclaimed_trees(loaded, output)
+    screen.diagnose(unclaimed)
     bar = ProgressBar(is_shown=sys.stderr.isatty() and not screen.is_quiet)
     try:
         outcomes = apply_specs(
@@ -140,10 +151,7 @@ def apply(specs: tuple[Path, ...], output: Path, exit_code: bool, jobs: int | No
         bar.close()
         screen.fail("apply", reason.diagnostics)
     bar.close()
-    unclaimed = unclaimed_trees(loaded, output)
-    screen.diagnose(
-        [*(d for item in outcomes for d in plan_diagnostics(item.plan) if d.code != "key-mode"), *unclaimed]
-    )
+    screen.diagnose(d for item in outcomes for d in plan_diagnostics(item.plan) if d.code != "key-mode")
     if screen.is_json:
         from certgen.report import json_v1
 
@@ -162,7 +170,10 @@ def apply(specs: tuple[Path, ...], output: Path, exit_code: bool, jobs: int | No
 @at_option
 @screen_options
 def verify(specs: tuple[Path, ...], output: Path, at: str | None, **options: Any) -> None:
-    """Audit the trees against their specs, by another path than the one that made them. Exit 1 on findings."""
+    """Audit the trees against their specs.
+
+    By another path than the one that made them. Exit 1 on findings.
+    """
     screen = Screen.of(options)
     loaded = _load(screen, "verify", specs)
     from certgen.store.disk import Tree
@@ -196,7 +207,10 @@ def verify(specs: tuple[Path, ...], output: Path, at: str | None, **options: Any
 @at_option
 @screen_options
 def inspect(what: tuple[str, ...], output: Path, at: str | None, **options: Any) -> None:
-    """Say in words what a certificate, key, signing request or revocation list holds; `-` reads standard input."""
+    """Say in words what a certificate holds.
+
+    Or a key, a signing request, a revocation list; of a file, a folder, an entry, or `-` for standard input.
+    """
     screen = Screen.of(options)
     from certgen.report import json_v1
     from certgen.report.inspection import render_inspection
@@ -224,7 +238,7 @@ def inspect(what: tuple[str, ...], output: Path, at: str | None, **options: Any)
 
 @certgen.command()
 def schema() -> None:
-    """Print the JSON Schema of the spec language, for editors."""
+    """Print the JSON Schema, for editors."""
     import json
 
     from certgen.spec.schema import json_schema

@@ -254,7 +254,10 @@ class _Decision:
     def _require_consent(self, case: Case) -> None:
         """Ask for a person's word before a root that is in the field gets another key or another name."""
         address = case.entry.address
-        if case.issuer is not None or case.certificate is None or address in self._requests.rekey:
+        if case.issuer is not None or case.certificate is None:
+            return
+        if address in self._requests.rekey:
+            self._notices.append(notices.root_replaced(address))
             return
         is_renamed = any(reason.code is ReasonCode.SUBJECT_CHANGED for reason in case.reasons)
         if case.key.fate is KeyFate.NEW:
@@ -262,12 +265,19 @@ class _Decision:
         elif is_renamed and address not in self._requests.renew:
             self._consents.append(notices.root_name_in_the_field(address))
 
+    def _can_be_rekeyed(self, signer: Address) -> bool:
+        """Whether `--rekey` would be of use: the CA's own issuer is here, or it needs none."""
+        entry = self._bundle[signer]
+        if entry.supplied is not None:
+            return False
+        return entry.issuer is None or self._projections[entry.issuer].can_sign
+
     def _missing_signers(self) -> list[Diagnostic]:
         """Name the signers that are missed; one that is stuck itself has said so already."""
         stuck = {obstacle.where for obstacle in self._obstacles}
         unsigned = {address for waiting in self._unsigned.values() for address, _ in waiting}
         return [
-            notices.signer_missing(self._bundle[signer], waiting)
+            notices.signer_missing(self._bundle[signer], waiting, can_be_rekeyed=self._can_be_rekeyed(signer))
             for signer, waiting in self._unsigned.items()
             if str(signer) not in stuck and (signer not in unsigned or self._bundle[signer].issuer is None)
         ]

@@ -86,15 +86,25 @@ def root_name_in_the_field(address: Address) -> Diagnostic:
     return error("root-in-the-field", message, help=f"`--renew {address}` gives it the new one", where=str(address))
 
 
-def signer_missing(signer: Entry, waiting: Sequence[tuple[Address, ReasonCode]]) -> Diagnostic:
+def root_replaced(address: Address) -> Diagnostic:
+    """A root gets a new key, as a person has asked by name."""
+    message = f"{address} gets a new key: every machine that trusts it must be given its new certificate"
+    help_ = f"hand out {address}/cert.pem before the new certificates are used"
+    return _warning("root-replaced", message, help_, address)
+
+
+def signer_missing(signer: Entry, waiting: Sequence[tuple[Address, ReasonCode]], *, can_be_rekeyed: bool) -> Diagnostic:
     """Something must be signed, and the key that would sign it is not here."""
     names = _some([f"{address} ({code})" for address, code in waiting])
     message = f"{names} must be signed by {signer.address}, whose private key is not here"
     if signer.supplied is not None:
         help_ = "put the key beside the spec and name it with `private_key`"
     else:
-        help_ = f"put {signer.address}/{KEY_FILE} in place, or make a new key with `--rekey {signer.address}`"
-        help_ += ", which re-issues everything below it"
+        help_ = f"run this where that key is, or put {signer.address}/{KEY_FILE} in place"
+    if can_be_rekeyed:
+        help_ += f"; where it is lost for good, `--rekey {signer.address}` makes a new one and re-issues all below it"
+    if can_be_rekeyed and signer.is_root:
+        help_ += ", and every machine must be given the new root"
     return error("signer-missing", message, help=help_, where=str(signer.address))
 
 

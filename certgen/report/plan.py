@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from certgen.apply import Outcome
@@ -27,6 +28,9 @@ _DONE = {
     Action.WRITE: "written",
     Action.REMOVE: "removed",
 }
+_SAID_ONCE = frozenset({"put-off", "issuer-ends"})
+"""Notices that a whole fleet can share."""
+
 _KEYS = {
     KeyFate.KEPT: "key kept",
     KeyFate.NEW: "new key",
@@ -75,7 +79,20 @@ def plan_diagnostics(plan: Plan) -> tuple[Diagnostic, ...]:
         )
         for mode in plan.modes
     )
-    return (*plan.obstacles, *plan.consents, *plan.notices, *modes)
+    return (*plan.obstacles, *plan.consents, *_grouped(plan.notices), *modes)
+
+
+def _grouped(notices: Iterable[Diagnostic]) -> Iterable[Diagnostic]:
+    """Say once what holds for many, with their number."""
+    items = list(notices)
+    counts = Counter(item.code for item in items if item.code in _SAID_ONCE)
+    said: set[str] = set()
+    for item in items:
+        more = counts[item.code] - 1
+        if item.code not in said:
+            yield replace(item, message=f"{item.message} (and {more} more)") if more > 0 else item
+        if item.code in _SAID_ONCE:
+            said.add(item.code)
 
 
 def describe_reason(reason: Reason) -> str:
@@ -118,7 +135,8 @@ def _summary(plan: Plan, folder: Path) -> str:
         return f"in sync, {_entries(len(plan.kept))}"
     counts = Counter(change.action for change in plan.changes)
     parts = [f"{counts[action]} to {action}" for action in Action if counts[action]]
-    return f"{', '.join(parts)}, {len(plan.kept)} in sync ({printable(str(folder))})"
+    refused = "; `apply` refuses it as it stands" if plan.consents else ""
+    return f"{', '.join(parts)}, {len(plan.kept)} in sync ({printable(str(folder))}){refused}"
 
 
 def _headed(name: str, text: str, paint: Painter, width: int | None) -> str:

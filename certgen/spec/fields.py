@@ -24,6 +24,7 @@ LONGEST_VALIDITY: Final = 100 * 365 * 86400
 _DURATION = re.compile(r"([0-9]+[a-z]+)+", re.ASCII)
 _PERCENT = re.compile(r"([0-9]{1,2})%", re.ASCII)
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.0+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _MODE = re.compile(r"0?o?([0-7]{3})", re.ASCII)
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _URL = re.compile(r"(https?|ldaps?)://[\x21-\x7e]+")
@@ -139,7 +140,9 @@ def attribute_value(attribute: NameAttribute, value: object) -> str:
     written = text(value)
     if attribute is NameAttribute.COUNTRY:
         if not re.fullmatch(r"[A-Za-z]{2}", written):
-            raise problem("bad-country", f"`{written}` is not a country", "use the two letters of ISO 3166, `NL`")
+            raise problem(
+                "bad-country", f"`{written}` is not a country", "use the two letters of ISO 3166, for example NL"
+            )
         return written.upper()
     limit = LONGEST_ATTRIBUTE[attribute]
     if len(written) > limit:
@@ -225,7 +228,9 @@ def moment(value: object) -> datetime:
 
 
 def read_moment(written: str) -> tuple[int | None, datetime | None]:
-    """Read a time or, after a plus sign, a duration in seconds; neither where the text is neither."""
+    """Read a time, a date or, after a plus sign, a duration in seconds; neither where the text is none of them."""
+    if _DATE.fullmatch(written):
+        written = f"{written}T00:00:00Z"
     try:
         return (duration(written[1:]), None) if written.startswith("+") else (None, moment(written))
     except PydanticCustomError:

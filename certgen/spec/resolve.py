@@ -149,7 +149,8 @@ class _Resolver:
     def _only_authority(self, address: Address) -> Address | None:
         if len(self._authorities) == 1:
             return next(iter(self._authorities))
-        help_ = f"add `issuer:` with one of {', '.join(a.name for a in self._authorities)}"
+        names = ", ".join(authority.name for authority in self._authorities)
+        help_ = f"add `issuer:` with one of {names}, here or once under `defaults`"
         self._refuse("missing-issuer", f"{address} does not say which CA signs it", _route(address), help_, key=True)
         return None
 

@@ -55,6 +55,7 @@ class _Audit:
         self._now = now
         self._paths = tree.paths()
         self._files = tree.read(self._paths)
+        self._seen = tree.seen_keys()
         self._certificates: dict[Address, list[x509.Certificate]] = {}
 
     def findings(self) -> Iterator[Diagnostic]:
@@ -101,6 +102,7 @@ class _Audit:
             if certificate.subject == certificate.issuer:
                 message = f"{address}/{CERTIFICATE_FILE} holds a root, which peers do not need"
                 yield _finding("root-in-path", message, address)
+        yield from self._judge_bytes(f"{address}/{CERTIFICATE_FILE}", certificates)
         for sentence in lint(own):
             yield _finding("lint", f"{address}: {sentence}", address)
         yield from self._judge_path(entry, certificates)
@@ -124,6 +126,12 @@ class _Audit:
             if refusal is not None:
                 message = f"{address} is refused by cryptography's verifier: {refusal}"
                 yield _finding("path-refused", message, address)
+
+    def _judge_bytes(self, path: str, certificates: list[x509.Certificate]) -> Iterator[Diagnostic]:
+        """Find what stands in a file beside its certificates: some programs stumble over it."""
+        expected = b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in certificates)
+        if self._state(path).content != expected:
+            yield _finding("file-drifted", f"{path} was edited", path, "`certgen apply` writes it anew")
 
     def _is_issued_as_asked(self, entry: Entry, certificates: list[x509.Certificate]) -> bool:
         """Whether the path goes over the issuers that the spec names, where their certificates are there."""
@@ -162,6 +170,7 @@ class _Audit:
         if not certificates:
             yield _finding("file-unreadable", f"{path} holds no certificate that can be read", path)
             return
+        yield from self._judge_bytes(path, certificates)
         found = {certificate.fingerprint(_SHA256) for certificate in certificates}
         wanted: set[bytes] = set()
         for anchor in entry.trust:
@@ -174,16 +183,18 @@ class _Audit:
                 # The root itself is missing, which is a finding of its own.
                 return
             wanted |= {root.fingerprint(_SHA256) for root in roots}
-        if found - wanted:
-            yield _finding("wrong-trust", f"{path} trusts {len(found - wanted)} that the spec does not name", path)
+        for certificate in certificates:
+            if certificate.fingerprint(_SHA256) not in wanted:
+                name = objects.from_name(certificate.subject)
+                yield _finding("wrong-trust", f"{path} trusts `{name}`, which the spec does not", path)
         if wanted - found:
-            yield _finding("wrong-trust", f"{path} lacks {len(wanted - found)} that the spec names", path)
+            yield _finding("wrong-trust", f"{path} lacks {len(wanted - found)} of the roots that the spec names", path)
 
     def _judge_key(self, entry: Entry) -> Iterator[Diagnostic]:
         path = f"{entry.address}/{KEY_FILE}"
         state = self._state(path)
         if state.kind is FileKind.ABSENT:
-            yield Diagnostic(Severity.NOTE, "key-elsewhere", f"{path} is not on this machine", where=path)
+            yield self._absent_key(entry, path)
             return
         if state.mode & ~entry.key.mode:
             message = f"{path} has mode {state.mode:04o}, asked is {entry.key.mode:04o}"
@@ -199,6 +210,13 @@ class _Audit:
         )
         if certificates and objects.public_key_der(certificates[0].public_key()) != public:
             yield _finding("key-mismatch", f"{path} does not fit its certificate", path)
+
+    def _absent_key(self, entry: Entry, path: str) -> Diagnostic:
+        """Tell a key that was here and is gone from one that was never here."""
+        certificates = self._certificates.get(entry.address)
+        if certificates and objects.key_id(objects.public_key_der(certificates[0].public_key())) in self._seen:
+            return _finding("key-gone", f"{path} was on this machine and is gone", path, "restore it")
+        return Diagnostic(Severity.NOTE, "key-elsewhere", f"{path} is not on this machine", where=path)
 
     def _judge_serials(self) -> Iterator[Diagnostic]:
         """RFC 5280 4.1.2.2: issuer and serial number name one certificate."""

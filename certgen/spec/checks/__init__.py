@@ -22,6 +22,7 @@ from certgen.spec.checks.lifetimes import (
     authorities_outlast_what_they_issue,
     children_end_before_issuers,
     servers_are_short_lived,
+    validities_are_not_minutes,
     validities_are_whole,
     windows_are_shorter_than_validities,
 )
@@ -52,6 +53,7 @@ RULES: Final[tuple[Rule, ...]] = (
     key_choices_fit,
     algorithms_are_known_to_programs,
     servers_are_short_lived,
+    validities_are_not_minutes,
     supplied_keys_fit,
     trust_files_hold_roots,
 )

@@ -13,6 +13,9 @@ from certgen.rfc5280.vocabulary import (
 from certgen.spec.checks.findings import end_entities, error_at, made_by_certgen, warning_at
 from certgen.spec.inheritance import DAY
 
+SHORTEST_VALIDITY: Final = 3600
+"""Seconds below which a validity gets a warning."""
+
 LONGEST_SERVER_VALIDITY: Final = 825 * DAY
 """Seconds; Apple's platforms refuse TLS server certificates that last longer, whoever issued them."""
 
@@ -69,6 +72,16 @@ def authorities_outlast_what_they_issue(bundle: Bundle) -> Iterator[Diagnostic]:
             message = f"{entry.address} lasts {_days(seconds)} and signs for {_days(longest)}: late ones are cut short"
             help_ = f"make it last {_days(-(-longest * 3 // 2))} or more"
             yield warning_at(entry, "ca-too-short", message, "validity", help_=help_)
+
+
+def validities_are_not_minutes(bundle: Bundle) -> Iterator[Diagnostic]:
+    """A validity under an hour is a slip more often than a wish: `6m` is six minutes."""
+    for entry in made_by_certgen(bundle):
+        seconds = entry.template.validity.seconds
+        if seconds is not None and seconds < SHORTEST_VALIDITY:
+            message = f"{entry.address} would last {seconds} seconds"
+            help_ = "`m` is a minute; for months write weeks or days, 26w or 180d"
+            yield warning_at(entry, "short-validity", message, "validity", help_=help_)
 
 
 def servers_are_short_lived(bundle: Bundle) -> Iterator[Diagnostic]:
