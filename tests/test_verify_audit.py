@@ -447,7 +447,7 @@ def test_an_anchor_that_the_spec_does_not_name_is_found(copy: Copy) -> None:
     (finding,) = copy.found()
     assert (finding.code, finding.message) == (
         "wrong-trust",
-        "servers/api/ca.pem trusts `CN=Stranger`, which the spec does not",
+        "servers/api/ca.pem trusts `C=NL, O=Shop BV, CN=Stranger`, which the spec does not",
     )
 
 
