@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from cryptography.exceptions import UnsupportedAlgorithm
+
 from certgen.certificates import is_signed_by, parse_certificate
 from certgen.diagnostics import CertgenError, error
 from certgen.encoders.pem import encode_certificates, encode_private_key
@@ -194,13 +196,12 @@ class _Run:
     def _sign(self, entry: Entry, signing: Signing, made: _Made) -> None:
         public_key = self._public_key(entry, signing, made)
         issuer = self._certificates[signing.issuer] if signing.issuer else None
-        der = issue(
-            signing.issuance,
-            public_key,
-            issuer,
-            self._signing_key(signing.issuer or entry.address),
-            new_serial_number(),
-        )
+        signing_key = self._signing_key(signing.issuer or entry.address)
+        try:
+            der = issue(signing.issuance, public_key, issuer, signing_key, new_serial_number())
+        except (ValueError, TypeError, UnsupportedAlgorithm) as reason:
+            message = f"the certificate of {entry.address} cannot be signed: {reason}"
+            raise CertgenError([error("cannot-sign", message, where=str(entry.address))]) from None
         certificate = parse_certificate(der)
         self._refuse_wrong(entry, certificate, issuer or certificate)
         self._certificates[entry.address] = certificate

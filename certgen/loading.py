@@ -32,6 +32,8 @@ class LoadedSpec:
     warnings: tuple[Diagnostic, ...] = ()
     supplied_keys: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """The contents of the private key files that the spec names."""
+    files: tuple[Path, ...] = ()
+    """Every file that the spec names."""
 
 
 def find_specs(folder: Path) -> tuple[Path, ...]:
@@ -40,7 +42,8 @@ def find_specs(folder: Path) -> tuple[Path, ...]:
     Raises:
         CertgenError: there is none.
     """
-    found = sorted(path for suffix in ("*.yaml", "*.yml") for path in folder.glob(suffix))
+    candidates = sorted(path for suffix in ("*.yaml", "*.yml") for path in folder.glob(suffix))
+    found = [path for path in candidates if not path.name.startswith(".")]
     if not found:
         help_ = f"name a spec, or write one with `certgen init {folder}/shop.yaml`"
         raise CertgenError([error("no-specs", f"there is no spec in {folder}/", help=help_, where=str(folder))])
@@ -122,7 +125,8 @@ def _complete(path: Path, document: Document, spec: Spec) -> LoadedSpec:
         raise CertgenError(located)
     private = {mention.file for mention in mentioned if mention.is_private}
     keys = {file: content for file in private if (content := contents[file].content) is not None}
-    return LoadedSpec(path, bundle, located, keys)
+    files = tuple(path.parent / mention.file for mention in mentioned)
+    return LoadedSpec(path, bundle, located, keys, files)
 
 
 def _located(document: Document, findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:

@@ -61,6 +61,7 @@ def observe(
     files: Mapping[str, FileState],
     seen_keys: Iterable[str] = (),
     unfinished: Iterable[str] = (),
+    protected: Iterable[str] = (),
 ) -> Observed:
     """Make sense of what was read.
 
@@ -69,6 +70,7 @@ def observe(
         files: what was found at the tree's own files and at each of `paths_to_read`.
         seen_keys: ids of the private keys that this machine has held.
         unfinished: paths that an interrupted run had begun to write.
+        protected: paths that the spec names as files of the user's own.
     """
     manifest_file = files.get(MANIFEST_FILE, ABSENT)
     manifest, manifest_state = read_manifest(manifest_file)
@@ -88,6 +90,7 @@ def observe(
         entries=_with_signers(entries, known),
         seen_keys=frozenset(seen_keys),
         unfinished=frozenset(unfinished),
+        protected=frozenset(protected),
         authorities=authorities,
     )
 

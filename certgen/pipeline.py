@@ -9,7 +9,8 @@ Time is an argument: `now` is an aware `datetime` in UTC.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -70,7 +71,7 @@ def plan_spec(loaded: LoadedSpec, output: Path, now: datetime, requests: Request
         requests: what is asked for beyond the spec.
     """
     tree = Tree(output / loaded.bundle.name)
-    observed = observe_tree(loaded.bundle, tree)
+    observed = observe_tree(loaded.bundle, tree, loaded.files)
     return PlannedSpec(loaded, tree, observed, decide(loaded.bundle, observed, now, requests))
 
 
@@ -112,12 +113,17 @@ def apply_specs(  # noqa: PLR0913 - one argument for each choice
     in_the_way = [d for item in planned for d in (*item.plan.obstacles, *item.plan.consents)]
     if in_the_way:
         raise CertgenError(in_the_way)
-    keys = MemoryKeyRing(jobs)
-    return tuple(_apply(item, output, requests or {}, keys, progress) for item in planned)
+    with closing(MemoryKeyRing(jobs)) as keys:
+        return tuple(_apply(item, output, requests or {}, keys, progress) for item in planned)
 
 
-def observe_tree(bundle: Bundle, tree: Tree) -> Observed:
+def observe_tree(bundle: Bundle, tree: Tree, own_files: Iterable[Path] = ()) -> Observed:
     """Read a tree as far as a decision needs it.
+
+    Args:
+        bundle: what the spec describes.
+        tree: the tree.
+        own_files: the files that the spec names as the user's own, wherever they are.
 
     Raises:
         CertgenError: a later certgen wrote the tree.
@@ -130,7 +136,7 @@ def observe_tree(bundle: Bundle, tree: Tree) -> Observed:
         message = f"{place} was written by a later version of certgen"
         raise CertgenError([error("newer-manifest", message, help="upgrade certgen", where=place)]) from None
     files = {**own, **tree.read(paths_to_read(bundle, manifest))}
-    return observe(bundle, files, tree.seen_keys(), tree.unfinished())
+    return observe(bundle, files, tree.seen_keys(), tree.unfinished(), tree.inside(own_files))
 
 
 def parse_moment(text: str, now: datetime) -> datetime:

@@ -38,12 +38,13 @@ def file_names(entry: Entry) -> tuple[str, ...]:
 def ignore_file(source: str) -> bytes:
     """Render the tree's `.gitignore`: private keys in every form, and what is this machine's alone.
 
+    Folders are taken back: an entry may be called `api.key`.
+
     Args:
         source: the spec's file name.
     """
     lines = [
         f"# {MARK}{printable_name(source)}; edits are overwritten",
-        f"/{MACHINE_FOLDER}/",
         KEY_FILE,
         f"{SPARE_KEY_FILE}*",
         f"{STAGED}*",
@@ -52,6 +53,8 @@ def ignore_file(source: str) -> bytes:
         "*.p12",
         "*.pfx",
         "*.jks",
+        "!*/",
+        f"/{MACHINE_FOLDER}/",
         "",
     ]
     return "\n".join(lines).encode()
@@ -159,6 +162,8 @@ class Observed:
     """Ids of the private keys that this machine has held."""
     unfinished: frozenset[str] = frozenset()
     """Paths that an interrupted run had begun to write."""
+    protected: frozenset[str] = frozenset()
+    """Paths of the tree that the spec names as files of the user's own: they are never removed."""
     authorities: tuple[Certificate, ...] = ()
     """Every soundly signed CA certificate found anywhere in the tree, the latest to end first."""
 

@@ -70,6 +70,8 @@ class _Decision:
         self._elsewhere: list[Address] = []
         self._unsigned: dict[Address, list[tuple[Address, ReasonCode]]] = defaultdict(list)
         """By signer whose key is not here: what it would have to sign, and why."""
+        self._waiting: set[Address] = set()
+        """All that is in `_unsigned`."""
 
     def plan(self) -> Plan:
         """Decide upon every entry, issuers first, then upon what the tree holds beyond them."""
@@ -132,6 +134,7 @@ class _Decision:
             seen=self._observed.seen_keys,
             rekey=entry.address in self._requests.rekey,
             is_unfinished=f"{entry.address}/{KEY_FILE}" in self._observed.unfinished,
+            was_ours=recorded is None or KEY_FILE in recorded.files,
         )
         issuer = self._projections[entry.issuer] if entry.issuer else None
         return Case(entry, found, certificate, judge_key(entry, evidence), issuer, recorded is not None)
@@ -154,6 +157,7 @@ class _Decision:
             self._notices.append(notices.put_off(case.entry, certificate, signer))
         else:
             self._unsigned[signer].append((case.entry.address, case.reasons[0].code))
+            self._waiting.add(case.entry.address)
         return False
 
     def _sign(self, case: Case) -> None:
@@ -200,8 +204,7 @@ class _Decision:
         """Keep a certificate, and look at the files that are made from it and from those above it."""
         self._project_kept(case)
         certificate, entry = case.certificate, case.entry
-        waiting = self._unsigned.get(entry.issuer or entry.address, ())
-        if certificate is None or any(address == entry.address for address, _ in waiting):
+        if certificate is None or entry.address in self._waiting:
             return
         derived = judge_derived(entry, certificate, case.found, self._bundle, self._projections)
         self._widenings += derived.widenings

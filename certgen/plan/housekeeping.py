@@ -51,7 +51,9 @@ def removals(entry: Entry, observed: Observed, *, prune: bool) -> tuple[tuple[st
         state = found.file(name)
         if name in wanted or state.kind is FileKind.ABSENT:
             continue
-        if state.kind is FileKind.FILE and (prune or (listed is not None and digest(state.content) == listed)):
+        is_free = f"{entry.address}/{name}" not in observed.protected
+        is_unmodified = listed is not None and digest(state.content) == listed
+        if state.kind is FileKind.FILE and is_free and (prune or is_unmodified):
             names.append(name)
             continue
         what = "a private key" if listed is None else "modified since it was written"
@@ -65,8 +67,13 @@ def removed_orphans(bundle: Bundle, observed: Observed, *, prune: bool) -> tuple
     changes: list[Change] = []
     warnings: list[Diagnostic] = []
     for address in orphans(bundle, observed):
-        if prune:
-            found, listed = observed[address], observed.manifest.entries[address].files
+        found, listed = observed[address], observed.manifest.entries[address].files
+        used = sorted(name for name in listed if f"{address}/{name}" in observed.protected)
+        if used:
+            message = f"{address} stays: the spec names {', '.join(used)} of it as a file of yours"
+            help_ = "move it out of the tree, beside the spec"
+            warnings.append(_warning("left-alone", message, help_, str(address)))
+        elif prune:
             names = tuple(sorted(name for name in listed if found.file(name).kind is FileKind.FILE))
             reasons = (Reason(ReasonCode.ORPHANED, what="not in the spec"),)
             changes.append(Change(address, Action.REMOVE, reasons, removes=names))

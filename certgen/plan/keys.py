@@ -37,6 +37,8 @@ class KeyEvidence:
     """Ids of the keys that this machine has held."""
     rekey: bool
     """Whether a person asked for a new key."""
+    was_ours: bool = True
+    """Whether the manifest lists the key's file; it does not where the entry had a `public_key`."""
     is_unfinished: bool = False
     """Whether an interrupted run had begun to write the key's file."""
 
@@ -99,8 +101,8 @@ def _judge_absent(entry: Entry, evidence: KeyEvidence) -> KeyVerdict:
     """Decide about a key that is not here: gone if this machine has held it, elsewhere if it never did."""
     certificate = evidence.certificate
     known = certificate.key_id if certificate else evidence.recorded
-    if known is None:
-        return KeyVerdict(KeyFate.NEW)
+    if known is None or not evidence.was_ours:
+        return KeyVerdict(KeyFate.NEW, () if known is None else (Reason(ReasonCode.KEY_MISSING, what=KEY_FILE),))
     if certificate is not None and certificate.key_algorithm != entry.key.algorithm:
         return KeyVerdict(KeyFate.NEW, (_algorithm_changed(entry, certificate.key_algorithm),))
     if certificate is not None and evidence.recorded not in {None, certificate.key_id}:

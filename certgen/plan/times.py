@@ -75,7 +75,8 @@ def date_reasons(
     validity, wanted = entry.template.validity, wanted_end(certificate, entry, issuer)
     if certificate.not_after < now:
         reasons.append(Reason(ReasonCode.EXPIRED, _day(certificate.not_after)))
-    if certificate.not_before > shift(now, CLOCK_TOLERANCE) and validity.not_before is None:
+    earliest = now if issuer is None else max(now, issuer.not_before)
+    if certificate.not_before > shift(earliest, CLOCK_TOLERANCE) and validity.not_before is None:
         reasons.append(Reason(ReasonCode.NOT_YET_VALID, _day(certificate.not_before)))
     if issuer is not None and certificate.not_after > issuer.not_after:
         reasons.append(Reason(ReasonCode.OUTLIVES_ISSUER, _day(certificate.not_after), _day(issuer.not_after)))

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 from certgen.rfc5280.names import is_ip_address, uri_host
 from certgen.rfc5280.vocabulary import GeneralName, GeneralNameKind, NameConstraints
+
+_network = lru_cache(4096)(ipaddress.ip_network)
+_address = lru_cache(4096)(ipaddress.ip_address)
 
 
 def outside_constraints(name: GeneralName, constraints: NameConstraints) -> str | None:
@@ -29,7 +33,7 @@ def outside_constraints(name: GeneralName, constraints: NameConstraints) -> str 
 def bases_overlap(one: GeneralName, other: GeneralName) -> bool:
     """Whether two bases of one kind leave a name that both permit."""
     if one.kind == GeneralNameKind.IP:
-        networks = ipaddress.ip_network(one.value), ipaddress.ip_network(other.value)
+        networks = _network(one.value), _network(other.value)
         return networks[0].version == networks[1].version and networks[0].overlaps(networks[1])
     if one.kind == GeneralNameKind.DNS:
         return _covers(one, other) or _covers(other, one)
@@ -40,7 +44,7 @@ def bases_overlap(one: GeneralName, other: GeneralName) -> bool:
 def base_is_within(inner: GeneralName, outer: GeneralName) -> bool:
     """Whether every name that one base covers is covered by another of its kind."""
     if inner.kind == GeneralNameKind.IP:
-        small, large = ipaddress.ip_network(inner.value), ipaddress.ip_network(outer.value)
+        small, large = _network(inner.value), _network(outer.value)
         return large.version == small.version and large.supernet_of(small)  # type: ignore[arg-type]  # one version
     if inner.kind == GeneralNameKind.DNS:
         return _covers(outer, inner)
@@ -65,7 +69,7 @@ def _is_host_name(host: str | None) -> bool:
 def _covers(base: GeneralName, name: GeneralName) -> bool:
     match base.kind:
         case GeneralNameKind.IP:
-            address, network = ipaddress.ip_address(name.value), ipaddress.ip_network(base.value)
+            address, network = _address(name.value), _network(base.value)
             return address.version == network.version and address in network
         case GeneralNameKind.URI:
             return _host_covers(base.value, uri_host(name.value) or "")

@@ -121,7 +121,7 @@ def signature_hash(
             return hashes.SHA384()
         case KeyAlgorithm.ECDSA_P521:
             return hashes.SHA512()
-        case KeyAlgorithm.ED25519 | KeyAlgorithm.ML_DSA_44 | KeyAlgorithm.ML_DSA_65 | KeyAlgorithm.ML_DSA_87:
+        case "ed448" | KeyAlgorithm.ED25519 | KeyAlgorithm.ML_DSA_44 | KeyAlgorithm.ML_DSA_65 | KeyAlgorithm.ML_DSA_87:
             return None
         case _:
             return hashes.SHA256()
@@ -138,8 +138,12 @@ def key_id(public_key: bytes) -> str:
 
 
 def to_name(name: DistinguishedName) -> x509.Name:
-    """Make the library's name, one attribute a relative name, UTF8String but where the RFC says otherwise."""
-    return x509.Name([x509.NameAttribute(ATTRIBUTE_OIDS[NameAttribute(key)], value) for key, value in name.attributes])
+    """Make the library's name, one attribute a relative name, UTF8String but where the RFC says otherwise.
+
+    The library would count bytes where RFC 5280 counts characters; the language has counted already.
+    """
+    attributes = ((ATTRIBUTE_OIDS[NameAttribute(key)], value) for key, value in name.attributes)
+    return x509.Name([x509.NameAttribute(oid, value, _validate=False) for oid, value in attributes])
 
 
 def from_name(name: x509.Name) -> DistinguishedName:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from concurrent.futures import BrokenExecutor
 from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -15,7 +17,7 @@ from certgen.rfc5280.objects import generate_private_key
 from certgen.rfc5280.vocabulary import KeyAlgorithm
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from concurrent.futures import Future, ProcessPoolExecutor
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 
@@ -36,6 +38,7 @@ class MemoryKeyRing:
     def __init__(self, jobs: int = 1) -> None:
         self._jobs = jobs
         self._ahead: dict[KeyAlgorithm, list[Future[bytes]]] = defaultdict(list)
+        self._pool: ProcessPoolExecutor | None = None
 
     def prepare(self, algorithms: Iterable[KeyAlgorithm]) -> None:
         """See `signers.port.KeyRing.prepare`."""
@@ -46,15 +49,24 @@ class MemoryKeyRing:
         import multiprocessing
         from concurrent.futures import ProcessPoolExecutor
 
-        pool = ProcessPoolExecutor(self._jobs, mp_context=multiprocessing.get_context("spawn"))
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(self._jobs, mp_context=context, initializer=_leave_interrupts_to_the_parent)
         for name in sorted(slow, key=lambda name: -SECONDS[name]):
-            self._ahead[name] = [pool.submit(_generate_encoded, name) for _ in range(slow[name])]
-        pool.shutdown(wait=False)
+            self._ahead[name] = [self._pool.submit(_generate_encoded, name) for _ in range(slow[name])]
+
+    def close(self) -> None:
+        """Let go of the processes; what is not asked for any more is not made."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
 
     def generate(self, algorithm: KeyAlgorithm) -> CertificateIssuerPrivateKeyTypes:
         """See `signers.port.KeyRing.generate`."""
         if self._ahead[algorithm]:
-            return parse_private_key(self._ahead[algorithm].pop().result())
+            try:
+                return parse_private_key(self._ahead[algorithm].pop().result())
+            except BrokenExecutor:
+                # A process that makes keys was killed; what it owed is made here.
+                self._ahead.clear()
         try:
             return generate_private_key(algorithm)
         except UnsupportedAlgorithm as reason:
@@ -73,3 +85,8 @@ class MemoryKeyRing:
 def _generate_encoded(algorithm: KeyAlgorithm) -> bytes:
     """Make a key in a process of its own and hand it over as it will be written."""
     return encode_private_key(generate_private_key(algorithm))
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    """Ignore the interrupt that a terminal sends to every process of a run."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

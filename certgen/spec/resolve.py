@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Final
 
@@ -68,6 +67,9 @@ class _Resolver:
         }
         self._issuers: dict[Address, Address | None] = {}
         self._supplied: dict[Address, SuppliedAuthority] = {}
+        self._heights: dict[Address, int] = {}
+        self._longest_issued: dict[Address, int] = {}
+        self._suggestions: dict[str, str] = {}
         self._roots_of_section: dict[Section, set[Address]] = {section: set() for section in _ROLES}
 
     def entries(self) -> tuple[Entry, ...]:
@@ -84,6 +86,10 @@ class _Resolver:
             return ()
         for address in self._members:
             self._roots_of_section[address.section].add(self._top(address))
+        self._measure_heights()
+        for address, issuer in self._issuers.items():
+            if issuer is not None:
+                self._longest_issued[issuer] = max(self._seconds(address), self._longest_issued.get(issuer, 0))
         order = sorted(self._authorities, key=lambda address: (len(self._above(address)), address.sort_key))
         authorities = [self._authority(address) for address in order]
         return (*authorities, *(self._member(address) for address in self._members))
@@ -140,10 +146,12 @@ class _Resolver:
         issuer = Address(Section.CAS, name)
         if issuer in self._authorities:
             return issuer
-        names = [candidate.name for candidate in self._authorities]
-        near = get_close_matches(name, names, n=1)
-        help_ = f"did you mean `{near[0]}`?" if near else f"one of {', '.join(names)}"
-        self._refuse("unknown-issuer", f"there is no CA `{name}`", (*_route(address), "issuer"), help_)
+        if name not in self._suggestions:
+            names = [candidate.name for candidate in self._authorities]
+            near = get_close_matches(name, names, n=1)
+            self._suggestions[name] = f"did you mean `{near[0]}`?" if near else f"one of {', '.join(names)}"
+        message = f"there is no CA `{name}`"
+        self._refuse("unknown-issuer", message, (*_route(address), "issuer"), self._suggestions[name])
         return None
 
     def _only_authority(self, address: Address) -> Address | None:
@@ -189,14 +197,14 @@ class _Resolver:
             validity=validity,
             key_usage=frozenset(authority.key_usage or (KeyUsage.KEY_CERT_SIGN, KeyUsage.CRL_SIGN)),
             extended_key_usage=frozenset(authority.extended_key_usage or ()),
-            path_length=self._levels_below(address) if derived else authority.path_length,
+            path_length=self._heights.get(address, 0) if derived else authority.path_length,
             path_length_derived=derived,
             name_constraints=constraints_of(authority),
             crl_distribution_points=self._inherit.urls("crl_distribution_points", authority, role),
             ocsp=self._inherit.urls("ocsp", authority, role),
             ca_issuers=self._inherit.urls("ca_issuers", authority, role),
         )
-        longest = max((self._seconds(child) for child in self._issued_by(address)), default=0)
+        longest = self._longest_issued.get(address, 0)
         return Entry(
             address=address,
             template=_of_certificate(supplied) if supplied else template,
@@ -270,18 +278,16 @@ class _Resolver:
             return []
         return [address]
 
-    def _issued_by(self, address: Address) -> Iterable[Address]:
-        return (child for child, issuer in self._issuers.items() if issuer == address)
-
     def _seconds(self, address: Address) -> int:
         entry: CertificateAuthority | EndEntity = self._authorities.get(address) or self._members[address]
         role = Role.INTERMEDIATE_CA if address in self._authorities else _ROLES[address.section]
         return self._inherit.validity(entry, role).seconds or 0
 
-    def _levels_below(self, address: Address) -> int:
-        depth = len(self._above(address))
-        below = [len(self._above(other)) - depth for other in self._authorities if address in self._above(other)]
-        return max(below, default=0)
+    def _measure_heights(self) -> None:
+        """Find out for each CA how many levels of CAs stand below it."""
+        for address in self._authorities:
+            for height, above in enumerate(self._above(address), 1):
+                self._heights[above] = max(height, self._heights.get(above, 0))
 
     def _refuse(self, code: str, message: str, route: Route, help_: str | None = None, *, key: bool = False) -> None:
         self.problems.append(Diagnostic(Severity.ERROR, code, message, help=help_, route=route, at_key=key))

@@ -9,7 +9,7 @@ from certgen.certificates import is_signed_by
 from certgen.diagnostics import Diagnostic, Route, Severity
 from certgen.model import Address, Certificate, SuppliedAuthority
 from certgen.rfc5280.vocabulary import KeyUsage
-from certgen.spec.references import ReferencedFiles, is_file
+from certgen.spec.references import ReferencedFiles, fault_of_key, is_file
 from certgen.spec.schema import CertificateAuthority
 
 
@@ -88,6 +88,8 @@ def _fault(path: tuple[Certificate, ...]) -> str | None:
             return f"{certificate.subject} is not a CA (basicConstraints says so)"
         if certificate.key_usage and KeyUsage.KEY_CERT_SIGN not in certificate.key_usage:
             return f"{certificate.subject} may not sign certificates (keyUsage has no keyCertSign)"
+        if (fault := fault_of_key(certificate.key_algorithm)) is not None:
+            return f"{certificate.subject} {fault[1]}"
     for certificate, issuer in pairwise(path):
         if not is_signed_by(certificate, issuer):
             return f"{certificate.subject} is not signed by {issuer.subject}, which stands after it"

@@ -15,17 +15,17 @@ from pathlib import Path
 from typing import Final
 
 from certgen.diagnostics import CertgenError, error
-from certgen.store.files import MAXIMUM_FILE, READ_FLAGS, explained, read_file
+from certgen.store.files import READ_FLAGS, explained, read_file
 from certgen.tree import (
     ABSENT,
     MACHINE_FOLDER,
-    MANIFEST_FILE,
     STAGED,
     FileKind,
     FileState,
 )
 
-MAXIMUM_MANIFEST: Final = 64 * 1024 * 1024
+MAXIMUM_OWN_FILE: Final = 64 * 1024 * 1024
+"""Bytes of a file of the tree: a manifest or a trust file grows with the fleet."""
 SYNC_ALL_FROM: Final = 32
 """Files in a batch from which one sync of the whole file system is cheaper than one for each."""
 LOCK_SECONDS: Final = 10.0
@@ -65,6 +65,12 @@ class Tree:
             found += [str(here / name) for name in files]
             found += [str(here / name) for name in folders if (self.root / here / name).is_symlink()]
         return sorted(found)
+
+    def inside(self, files: Iterable[Path]) -> frozenset[str]:
+        """Give those of some files that lie in the tree, as paths of it."""
+        root = os.path.realpath(self.root)
+        paths = (os.path.realpath(file) for file in files)
+        return frozenset(os.path.relpath(path, root) for path in paths if path.startswith(root + os.sep))
 
     def seen_keys(self) -> frozenset[str]:
         """Give the ids of the private keys that this machine has held."""
@@ -176,8 +182,9 @@ class Tree:
             return (
                 ABSENT if self._is_absent_above(path) else FileState(FileKind.OTHER, reason="a folder above is not one")
             )
-        limit = MAXIMUM_MANIFEST if path == MANIFEST_FILE else MAXIMUM_FILE
-        return read_file(self.root / path, limit)
+        if self.root.is_symlink():
+            return FileState(FileKind.OTHER, reason="the tree's folder is a link, which is not followed")
+        return read_file(self.root / path, MAXIMUM_OWN_FILE)
 
     def _is_folder(self, path: str) -> bool:
         if path not in self._folders:
@@ -239,6 +246,8 @@ class Tree:
 
     def _make_folder(self, path: str) -> None:
         """Make a folder of the tree and those above it; a link in its place is refused, not followed."""
+        if self.root.is_symlink():
+            raise NotADirectoryError(20, "a link is in the way", str(self.root))
         self.root.mkdir(parents=True, exist_ok=True)
         step = self.root
         for part in Path(path).parts:

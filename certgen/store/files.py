@@ -120,7 +120,7 @@ def find_readable(text: str, output: Path) -> list[tuple[str, bytes]]:
     Raises:
         CertgenError: there is none, there are several, or one cannot be read.
     """
-    if text == "-":
+    if text == "-" and sys.stdin is not None:
         return [("standard input", sys.stdin.buffer.read(MAXIMUM_FILE))]
     try:
         paths = _paths_of(text, output)

@@ -122,7 +122,7 @@ class _Audit:
         for fault in faults:
             yield _finding(fault.code, f"{address}: {fault.sentence}", address)
         if not faults and not entry.is_ca:
-            refusal = refusal_by_library(path, root, entry.template.role, self._now)
+            refusal = refusal_by_library(path, root, entry.template.extended_key_usage, self._now)
             if refusal is not None:
                 message = f"{address} is refused by cryptography's verifier: {refusal}"
                 yield _finding("path-refused", message, address)

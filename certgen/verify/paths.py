@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import NamedTuple, TypeVar
@@ -18,9 +18,9 @@ from cryptography.x509.verification import (
     VerificationError,
 )
 
-from certgen.model import Role
 from certgen.rfc5280 import objects
 from certgen.rfc5280.constraints import outside_constraints
+from certgen.rfc5280.vocabulary import ExtendedKeyUsage
 
 X = TypeVar("X", bound=x509.ExtensionType)
 
@@ -71,7 +71,7 @@ def _faults_of_step(
 
 
 def refusal_by_library(
-    path: Sequence[x509.Certificate], root: x509.Certificate, role: Role, now: datetime
+    path: Sequence[x509.Certificate], root: x509.Certificate, purposes: Collection[ExtendedKeyUsage], now: datetime
 ) -> str | None:
     """Ask cryptography's own verifier, which shares no code with certgen; None where it accepts or cannot judge.
 
@@ -86,9 +86,9 @@ def refusal_by_library(
         policy = policy.may_be_present(x509.SubjectAlternativeName, Criticality.AGNOSTIC, None)
         builder = builder.extension_policies(ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=policy)
     try:
-        if role is not Role.CLIENT and (subject := _subject_to_ask_for(path[0])) is not None:
+        if ExtendedKeyUsage.SERVER_AUTH in purposes and (subject := _subject_to_ask_for(path[0])) is not None:
             builder.build_server_verifier(subject).verify(path[0], list(path[1:]))
-        if role is not Role.SERVER:
+        if ExtendedKeyUsage.CLIENT_AUTH in purposes:
             builder.build_client_verifier().verify(path[0], list(path[1:]))
     except VerificationError as reason:
         return str(reason)

@@ -15,6 +15,7 @@ from certgen.spec.checks.keys import (
     key_choices_fit,
     key_usages_fit,
     path_lengths_hold,
+    purposes_are_allowed_above,
     supplied_keys_fit,
     trust_files_hold_roots,
 )
@@ -50,6 +51,7 @@ RULES: Final[tuple[Rule, ...]] = (
     path_lengths_hold,
     authorities_have_distinct_subjects,
     key_usages_fit,
+    purposes_are_allowed_above,
     key_choices_fit,
     algorithms_are_known_to_programs,
     servers_are_short_lived,

@@ -59,6 +59,17 @@ def key_usages_fit(bundle: Bundle) -> Iterator[Diagnostic]:
             yield error_at(entry, "key-usage", f"a key of {algorithm} cannot agree on keys", *place)
 
 
+def purposes_are_allowed_above(bundle: Bundle) -> Iterator[Diagnostic]:
+    """A CA with extended key usages lends no others to what stands below it, as TLS programs read it."""
+    for entry in made_by_certgen(bundle):
+        for issuer in bundle.issuers_above(entry.address):
+            allowed = issuer.template.extended_key_usage
+            missing = sorted(entry.template.extended_key_usage - allowed) if allowed else []
+            if missing:
+                message = f"{entry.address} is for {', '.join(missing)}, which its CA {issuer.address} is not"
+                yield error_at(entry, "key-usage", message, "extended_key_usage")
+
+
 def key_choices_fit(bundle: Bundle) -> Iterator[Diagnostic]:
     """A CA's key is never rotated by time, and a key that stays on its host is not chosen here."""
     for entry in made_by_certgen(bundle):

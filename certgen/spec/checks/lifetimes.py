@@ -27,10 +27,9 @@ def children_end_before_issuers(bundle: Bundle) -> Iterator[Diagnostic]:
             continue
         own, issuer = entry.template.validity, bundle[entry.issuer].template.validity
         place: Route = ("not_after",) if own.not_after else ("validity",)
-        if own.seconds is not None and issuer.seconds is not None and own.seconds > issuer.seconds:
-            message = (
-                f"{entry.address} would last {_days(own.seconds)}, its issuer {entry.issuer} {_days(issuer.seconds)}"
-            )
+        above = _asked_seconds(bundle[entry.issuer])
+        if own.seconds is not None and above is not None and own.seconds > above:
+            message = f"{entry.address} would last {_days(own.seconds)}, its issuer {entry.issuer} {_days(above)}"
             yield error_at(
                 entry, "outlives-issuer", message, *place, help_="shorten it, or lengthen the issuer's validity"
             )
@@ -44,6 +43,8 @@ def validities_are_whole(bundle: Bundle) -> Iterator[Diagnostic]:
     """A fixed end comes after a fixed beginning, within the years that a certificate can say (RFC 5280 4.1.2.5)."""
     for entry in made_by_certgen(bundle):
         validity = entry.template.validity
+        if validity.seconds is not None and validity.seconds < 2:
+            yield error_at(entry, "bad-validity", f"{entry.address} would be over as soon as it is made", "validity")
         if validity.not_before and validity.not_after and validity.not_after <= validity.not_before:
             yield error_at(entry, "bad-validity", f"{entry.address} would end before it begins", "not_after")
         for field, moment in (("not_before", validity.not_before), ("not_after", validity.not_after)):
