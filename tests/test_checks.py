@@ -546,3 +546,19 @@ def test_validities_are_not_minutes(findings: Findings) -> None:
     assert found.startswith("4:17 warning[short-validity]: clients/a would last 360 seconds")
     assert "26w or 180d" in found
     assert findings(text % "1h") == []
+
+
+def test_purposes_are_allowed_above(findings: Findings) -> None:
+    text = (
+        "version: 1\ncas:\n  root: {}\n  tls: {issuer: root, extended_key_usage: serverAuth}\n"
+        "clients:\n  a: {issuer: %s}\nservers:\n  b: {issuer: tls, sans: b.example}\n"
+    )
+    (found,) = findings(text % "tls")
+    assert found.startswith("6:3 error[key-usage]: clients/a is for clientAuth, which its CA cas/tls is not")
+    assert findings(text % "root") == []
+
+
+def test_validities_are_whole_and_longer_than_a_second(findings: Findings) -> None:
+    text = "version: 1\nca:\nclients:\n  a: {validity: %s}\n"
+    assert "error[bad-validity]: clients/a would be over as soon as it is made" in findings(text % "1s")[0]
+    assert not any("error" in found for found in findings(text % "2s"))

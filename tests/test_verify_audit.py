@@ -552,7 +552,7 @@ def test_the_manifest_lists_what_it_should_for_the_audit_to_know_it(copy: Copy) 
         (
             "sans: shop.example",
             "sans: shop.example, extended_key_usage: [serverAuth, clientAuth]",
-            {"wrong-usage"},
+            {"wrong-usage", "path-refused"},
         ),
         ("sans: shop.example", "sans: shop.example, trust: root", {"wrong-trust"}),
         ("web: {issuer: issuing", "web: {issuer: other", {"path-broken"}),

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from foreign.hierarchy import (
     CLIENT,
     NOW,
@@ -21,6 +22,7 @@ from foreign.hierarchy import (
 )
 
 from certgen.model import Role
+from certgen.rfc5280.vocabulary import ExtendedKeyUsage
 from certgen.verify.paths import faults_of_path, refusal_by_library
 
 API = x509.DNSName("api.shop.example")
@@ -255,7 +257,18 @@ def test_paths_of_every_algorithm_are_judged(algorithm: str) -> None:
 
 
 def refusal(path: Sequence[x509.Certificate], root: Authority, role: Role) -> str | None:
-    return refusal_by_library(path, root.certificate, role, NOW)
+    purposes = {
+        Role.SERVER: {ExtendedKeyUsage.SERVER_AUTH},
+        Role.CLIENT: {ExtendedKeyUsage.CLIENT_AUTH},
+        Role.PEER: {ExtendedKeyUsage.SERVER_AUTH, ExtendedKeyUsage.CLIENT_AUTH},
+    }
+    return refusal_by_library(path, root.certificate, purposes[role], NOW)
+
+
+def test_the_library_is_not_asked_about_purposes_that_are_not_meant() -> None:
+    path = [leaf(ISSUING, purposes=(ExtendedKeyUsageOID.EMAIL_PROTECTION,)), ISSUING.certificate]
+    assert refusal_by_library(path, ROOT.certificate, {ExtendedKeyUsage.EMAIL_PROTECTION}, NOW) is None
+    assert refusal(path, ROOT, Role.CLIENT)
 
 
 @pytest.mark.parametrize(

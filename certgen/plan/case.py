@@ -107,9 +107,7 @@ class Case:
         elif not any(reason.code in TIME_REASONS for reason in reasons) and is_due(certificate, self.entry, now):
             reasons += self._due(certificate, now)
         if requests.no_renew:
-            waits = {ReasonCode.RENEWAL_DUE}
-            waits |= {ReasonCode.VALIDITY_CHANGED} if may_be_cut(certificate, self.entry, self.term_above) else set()
-            reasons = [reason for reason in reasons if reason.code not in waits]
+            reasons = [reason for reason in reasons if reason.code is not ReasonCode.RENEWAL_DUE]
         return reasons
 
     def _due(self, certificate: Certificate, now: datetime) -> list[Reason]:

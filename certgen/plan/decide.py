@@ -69,9 +69,8 @@ class _Decision:
         self._consents: list[Diagnostic] = []
         self._elsewhere: list[Address] = []
         self._unsigned: dict[Address, list[tuple[Address, ReasonCode]]] = defaultdict(list)
-        """By signer whose key is not here: what it would have to sign, and why."""
+        """By signer whose key is not here: what it would have to sign, and why; all of it is in `_waiting`."""
         self._waiting: set[Address] = set()
-        """All that is in `_unsigned`."""
 
     def plan(self) -> Plan:
         """Decide upon every entry, issuers first, then upon what the tree holds beyond them."""

@@ -143,7 +143,9 @@ def to_name(name: DistinguishedName) -> x509.Name:
     The library would count bytes where RFC 5280 counts characters; the language has counted already.
     """
     attributes = ((ATTRIBUTE_OIDS[NameAttribute(key)], value) for key, value in name.attributes)
-    return x509.Name([x509.NameAttribute(oid, value, _validate=False) for oid, value in attributes])
+    return x509.Name(
+        [x509.NameAttribute(oid, value, _validate=oid == NameOID.COUNTRY_NAME) for oid, value in attributes]
+    )
 
 
 def from_name(name: x509.Name) -> DistinguishedName:
