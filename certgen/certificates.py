@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from cryptography import x509
@@ -15,8 +13,6 @@ from certgen.model import Certificate
 from certgen.rfc5280 import objects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from cryptography.hazmat.primitives.asymmetric.types import (
         CertificateIssuerPrivateKeyTypes,
         CertificatePublicKeyTypes,
@@ -61,7 +57,7 @@ def parse_certificates(content: bytes) -> tuple[Certificate, ...]:
         UnreadableError: there is none, or one cannot be read.
     """
     try:
-        with quiet():
+        with objects.quiet():
             return tuple(_to_value(certificate) for certificate in x509.load_pem_x509_certificates(content))
     except FAULTS:
         raise UnreadableError("not a PEM certificate that can be read") from None
@@ -74,7 +70,7 @@ def parse_certificate(der: bytes) -> Certificate:
         UnreadableError: it cannot be read.
     """
     try:
-        with quiet():
+        with objects.quiet():
             return _to_value(x509.load_der_x509_certificate(der))
     except FAULTS:
         raise UnreadableError("not a certificate that can be read") from None
@@ -148,14 +144,6 @@ def is_signed_by(certificate: Certificate, issuer: Certificate) -> bool:
     except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
         return False
     return True
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the library's remarks on odd certificates from standard error: what matters becomes a reason or finding."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def _to_value(certificate: x509.Certificate) -> Certificate:

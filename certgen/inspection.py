@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from certgen.certificates import EXTENSIONS, FAULTS, UnreadableError, parse_certificate, quiet
+from certgen.certificates import EXTENSIONS, FAULTS, UnreadableError, parse_certificate
 from certgen.model import Certificate
 from certgen.rfc5280 import objects
 
@@ -45,7 +45,7 @@ def inspect(content: bytes, now: datetime) -> tuple[Inspection, ...]:
     """
     found = [(match[1].decode(), match[0]) for match in _BLOCK.finditer(content)]
     blocks = [(label, block) for label, block in found if not label.endswith("PARAMETERS")]
-    with quiet():
+    with objects.quiet():
         if not blocks:
             return (_inspect_der(content, now),)
         return tuple(_inspect_block(label, block, now) for label, block in blocks)

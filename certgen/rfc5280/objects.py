@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -26,7 +28,7 @@ from certgen.rfc5280.vocabulary import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from cryptography.hazmat.primitives.asymmetric.types import (
         CertificateIssuerPrivateKeyTypes,
@@ -80,6 +82,14 @@ _ML_DSA = {
     KeyAlgorithm.ML_DSA_65: "MLDSA65",
     KeyAlgorithm.ML_DSA_87: "MLDSA87",
 }
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the library's remarks on odd names and certificates to itself: what matters becomes a reason or finding."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def generate_private_key(algorithm: KeyAlgorithm) -> CertificateIssuerPrivateKeyTypes:
@@ -143,9 +153,10 @@ def to_name(name: DistinguishedName) -> x509.Name:
     The library would count bytes where RFC 5280 counts characters; the language has counted already.
     """
     attributes = ((ATTRIBUTE_OIDS[NameAttribute(key)], value) for key, value in name.attributes)
-    return x509.Name(
-        [x509.NameAttribute(oid, value, _validate=oid == NameOID.COUNTRY_NAME) for oid, value in attributes]
-    )
+    with quiet():
+        return x509.Name(
+            [x509.NameAttribute(oid, value, _validate=oid == NameOID.COUNTRY_NAME) for oid, value in attributes]
+        )
 
 
 def from_name(name: x509.Name) -> DistinguishedName:
