@@ -49,18 +49,19 @@ def issue(
     Raises:
         ValueError: the key cannot sign this, or a name cannot be encoded.
     """
-    subject = _subject(issuance)
-    builder = x509.CertificateBuilder(
-        subject_name=subject,
-        issuer_name=x509.load_der_x509_certificate(issuer.der).subject if issuer else subject,
-        public_key=load_public_key(public_key),
-        serial_number=serial_number,
-        not_valid_before=issuance.not_before,
-        not_valid_after=issuance.not_after,
-    )
-    for extension, critical in _extensions(issuance, public_key, issuer):
-        builder = builder.add_extension(extension, critical)
-    return builder.sign(signing_key, objects.signature_hash(signing_key)).public_bytes(Encoding.DER)
+    with objects.quiet():
+        subject = _subject(issuance)
+        builder = x509.CertificateBuilder(
+            subject_name=subject,
+            issuer_name=x509.load_der_x509_certificate(issuer.der).subject if issuer else subject,
+            public_key=load_public_key(public_key),
+            serial_number=serial_number,
+            not_valid_before=issuance.not_before,
+            not_valid_after=issuance.not_after,
+        )
+        for extension, critical in _extensions(issuance, public_key, issuer):
+            builder = builder.add_extension(extension, critical)
+        return builder.sign(signing_key, objects.signature_hash(signing_key)).public_bytes(Encoding.DER)
 
 
 def _extensions(

@@ -334,7 +334,7 @@ CASES = [
         was="2026-06-03",
     ),
     Case("a certificate that has ended", R.EXPIRED, A.RENEW, now=NOW + 90 * DAY, was="2026-08-30"),
-    Case("a certificate in its last third", R.RENEWAL_DUE, A.RENEW, now=NOW + 61 * DAY, was="ends 2026-08-30"),
+    Case("a certificate in its last third", R.RENEWAL_DUE, A.RENEW, now=NOW + 61 * DAY, was="2026-08-30, 28 days left"),
     Case(
         "a path without the intermediate",
         R.PATH_CHANGED,

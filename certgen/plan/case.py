@@ -113,8 +113,9 @@ class Case:
     def _due(self, certificate: Certificate, now: datetime) -> list[Reason]:
         """Find a certificate due only where its successor would last longer; else its issuer is what ends."""
         if new_term(self.entry, self.term_above, now).not_after > certificate.not_after:
-            days = (certificate.not_after - now).days
-            return [Reason(ReasonCode.RENEWAL_DUE, f"ends {certificate.not_after:%Y-%m-%d %H:%M}Z, in {days} days")]
+            days, ends = (certificate.not_after - now).days, certificate.not_after
+            left = f"{ends:%Y-%m-%d}, {days} days left" if days > 1 else f"{ends:%Y-%m-%d %H:%M}Z"
+            return [Reason(ReasonCode.RENEWAL_DUE, left)]
         if self.entry.issuer is not None:
             self.notices.append(notices.issuer_ends(self.entry, certificate))
         return []
