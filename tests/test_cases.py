@@ -28,6 +28,7 @@ ABOUT_THE_FILE = {"empty-spec", "no-such-spec", "not-utf-8", "same-name", "too-l
 """What is wrong with a whole file has no line."""
 
 ELSEWHERE = {
+    "ca-profile": "test_checks.py, where the odd certificates are made",
     "invalid-value": "test_explain.py, since no spec can provoke it today",
     "missing-field": "test_explain.py, since no spec can provoke it today",
     "no-specs": "below, since it is about a folder",

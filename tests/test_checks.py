@@ -562,3 +562,21 @@ def test_validities_are_whole_and_longer_than_a_second(findings: Findings) -> No
     text = "version: 1\nca:\nclients:\n  a: {validity: %s}\n"
     assert "error[bad-validity]: clients/a would be over as soon as it is made" in findings(text % "1s")[0]
     assert not any("error" in found for found in findings(text % "2s"))
+
+
+def test_supplied_authorities_fit_the_profile(findings: Findings) -> None:
+    text = "version: 1\nca: {certificate: mine.pem}\n"
+    basic = Extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    write_pem(findings.folder / "mine.pem", certify(Wish("Bare", [basic]), new_key("ecdsa-p256")))
+    (found,) = findings(text)
+    assert "warning[ca-profile]: `C=NL, O=Shop BV, CN=Bare` has no keyUsage, which strict verifiers refuse" in found
+    write_pem(findings.folder / "mine.pem", make_ca("Whole", "ecdsa-p256").certificate)
+    assert findings(text) == []
+
+
+def test_supplied_authorities_fit_the_profile_and_constrain_what_is_checked(findings: Findings) -> None:
+    text = "version: 1\nca: {certificate: mine.pem}\n"
+    base = x509.DirectoryName(x509.Name([x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "Shop BV")]))
+    write_pem(findings.folder / "mine.pem", make_ca("Narrow", "ecdsa-p256", permitted=[base]).certificate)
+    (found,) = findings(text)
+    assert "constrains names of a kind that is not checked here: DirectoryName" in found

@@ -16,6 +16,7 @@ from certgen.spec.checks.keys import (
     key_usages_fit,
     path_lengths_hold,
     purposes_are_allowed_above,
+    supplied_authorities_fit_the_profile,
     supplied_keys_fit,
     trust_files_hold_roots,
 )
@@ -57,6 +58,7 @@ RULES: Final[tuple[Rule, ...]] = (
     servers_are_short_lived,
     validities_are_not_minutes,
     supplied_keys_fit,
+    supplied_authorities_fit_the_profile,
     trust_files_hold_roots,
 )
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from certgen.certificates import is_signed_by
 from certgen.diagnostics import Diagnostic, Route
-from certgen.model import AnchorFile, Bundle
+from certgen.model import AnchorFile, Bundle, Certificate
 from certgen.rfc5280.vocabulary import (
+    GeneralNameKind,
     KeyAlgorithm,
     KeyUsage,
 )
@@ -103,6 +104,17 @@ def supplied_keys_fit(bundle: Bundle) -> Iterator[Diagnostic]:
             yield error_at(entry, "ca-key-mismatch", message, "private_key")
 
 
+def supplied_authorities_fit_the_profile(bundle: Bundle) -> Iterator[Diagnostic]:
+    """A CA that the user brings has what strict verifiers ask of one, and constrains only what is checked here."""
+    for entry in bundle.entries:
+        supplied = entry.supplied
+        for certificate in dict.fromkeys((*supplied.path, *supplied.roots)) if supplied else ():
+            for fault in _faults_of_profile(certificate):
+                message = f"`{certificate.subject}` {fault}"
+                help_ = "have it signed again, or expect refusals"
+                yield warning_at(entry, "ca-profile", message, "certificate", help_=help_)
+
+
 def trust_files_hold_roots(bundle: Bundle) -> Iterator[Diagnostic]:
     """A trust anchor from a file is self-signed: many programs refuse an intermediate as an anchor."""
     for entry in end_entities(bundle):
@@ -110,3 +122,20 @@ def trust_files_hold_roots(bundle: Bundle) -> Iterator[Diagnostic]:
             if isinstance(anchor, AnchorFile) and not all(is_signed_by(c, c) for c in anchor.certificates):
                 message = f"`{anchor.file}` holds an intermediate, which nginx, HAProxy and PostgreSQL refuse to trust"
                 yield warning_at(entry, "anchor-not-root", message, "trust", help_="trust its root")
+
+
+def _faults_of_profile(certificate: Certificate) -> Iterator[str]:
+    """Give what strict verifiers refuse in a CA's certificate (RFC 5280 4.2.1.1, 4.2.1.3, 4.2.1.9)."""
+    if not certificate.subject.attributes:
+        yield "has an empty subject, which strict verifiers refuse"
+    if "keyUsage" not in certificate.present:
+        yield "has no keyUsage, which strict verifiers refuse"
+    if certificate.subject_key_identifier is None:
+        yield "has no subjectKeyIdentifier, which strict verifiers refuse"
+    if "basicConstraints" not in certificate.critical:
+        yield "has a basicConstraints that is not critical, which strict verifiers refuse"
+    constraints = certificate.name_constraints
+    bases = (*constraints.permitted, *constraints.excluded) if constraints else ()
+    kinds = sorted({str(base.kind) for base in bases if not isinstance(base.kind, GeneralNameKind)})
+    if kinds:
+        yield f"constrains names of a kind that is not checked here: {', '.join(kinds)}"
