@@ -1,5 +1,8 @@
 """Keys in memory: made here, made ahead by other processes, loaded."""
 
+import signal
+import time
+
 import pytest
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -70,3 +73,27 @@ def test_a_key_is_loaded_and_one_that_is_not_is_told_without_its_content() -> No
         assert code_of(caught) == "key-unreadable"
         assert damaged[30:50].decode() not in str(caught.value) or len(damaged) < 50
         assert "hunter2" not in str(caught.value)
+
+
+def test_what_nobody_asks_for_any_more_is_not_made() -> None:
+    ring = MemoryKeyRing(jobs=2)
+    ring.prepare([KeyAlgorithm.RSA_4096] * 60)
+    began = time.monotonic()
+    ring.close()
+    assert time.monotonic() - began < 5
+    assert sum(future.cancelled() for future in ring._ahead[KeyAlgorithm.RSA_4096]) > 40
+
+
+def test_a_process_that_makes_keys_leaves_the_interrupt_to_its_parent() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        memory._leave_interrupts_to_the_parent()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_ring_that_started_nothing_closes() -> None:
+    ring = MemoryKeyRing()
+    ring.close()
+    assert algorithm_of(ring.generate(KeyAlgorithm.ED25519).public_key()) == KeyAlgorithm.ED25519

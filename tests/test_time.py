@@ -232,3 +232,16 @@ def test_dates_from_2050_on_are_written_as_the_standard_says(scene: Scene) -> No
     assert b"\x17\x0d26" in ca.tbs_certificate_bytes
     api = scene.certificate("servers/api")
     assert b"\x18\x0f" not in api.tbs_certificate_bytes[:200]
+
+
+def test_what_its_issuer_cuts_short_is_said_when_it_is_signed_and_not_again(scene: Scene) -> None:
+    ends = NOW + timedelta(days=100)
+    ca = f"version: 1\nca: {{not_after: {ends:%Y-%m-%dT%H:%M:%SZ}}}\n"
+    scene.write(ca + "servers: {api: {sans: localhost, validity: 1y}}\n")
+    applied = scene.apply()
+    (notice,) = applied.plan.notices
+    assert notice.code == "cut-short"
+    assert notice.message == f"servers/api is cut short: it ends with its issuer cas/ca on {ends:%Y-%m-%d}"
+    assert scene.plan().notices == ()
+    scene.edit(("validity: 1y", "validity: 90d"))
+    assert scene.apply().plan.notices == ()

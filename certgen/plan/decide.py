@@ -11,16 +11,9 @@ from certgen.plan import notices
 from certgen.plan.authorities import Projection, certificate_of_key, known_certificate, supplied_projection
 from certgen.plan.case import Case
 from certgen.plan.derived import judge_derived, judge_trust, judge_trust_widening
-from certgen.plan.housekeeping import (
-    foreign_files,
-    mode_changes,
-    removals,
-    removed_orphans,
-    tree_files,
-    tree_warnings,
-)
+from certgen.plan.housekeeping import foreign_files, mode_changes, removals, removed_orphans, tree_files, tree_warnings
 from certgen.plan.keys import KeyEvidence, judge_key
-from certgen.plan.times import Term, new_term
+from certgen.plan.times import Term, is_cut, new_term
 from certgen.plan.values import (
     Action,
     Change,
@@ -165,6 +158,8 @@ class _Decision:
         is_over = term.not_after <= max(self._now, term.not_before)
         if is_over and str(entry.issuer) not in {obstacle.where for obstacle in self._obstacles}:
             self._obstacles.append(notices.validity_ended(entry, term.not_after))
+        elif is_cut(entry, term):
+            self._notices.append(notices.cut_short(entry, term.not_after))
         self._require_consent(case)
         fate = _key_fate(case)
         trust = self._judge_trust(case)

@@ -19,6 +19,12 @@ def issuer_ends(entry: Entry, certificate: Certificate) -> Diagnostic:
     )
 
 
+def cut_short(entry: Entry, end: datetime) -> Diagnostic:
+    """A certificate gets fewer days than its spec asks, because its issuer ends before."""
+    message = f"{entry.address} is cut short: it ends with its issuer {entry.issuer} on {end:%Y-%m-%d}"
+    return _warning("cut-short", message, f"make {entry.issuer} last longer, or ask less", entry.address)
+
+
 def fixed_end_over(entry: Entry, certificate: Certificate) -> Diagnostic:
     """A certificate has ended when its spec says that it should."""
     message = f"{entry.address} ended on {certificate.not_after:%Y-%m-%d}, as its `not_after` says"

@@ -42,6 +42,12 @@ def new_term(entry: Entry, issuer: Term | None, now: datetime) -> Term:
     return Term(begin, last if issuer is None else min(last, issuer.not_after))
 
 
+def is_cut(entry: Entry, term: Term) -> bool:
+    """Whether a term is shorter than the validity that the spec asks."""
+    seconds = entry.template.validity.seconds
+    return seconds is not None and term.not_after < shift(term.not_before, seconds - 1)
+
+
 def wanted_end(certificate: Certificate, entry: Entry, issuer: Term | None) -> datetime:
     """Give the last second that a certificate that begins when this one does should have."""
     validity = entry.template.validity

@@ -28,7 +28,7 @@ _DONE = {
     Action.WRITE: "written",
     Action.REMOVE: "removed",
 }
-_SAID_ONCE = frozenset({"put-off", "issuer-ends"})
+_SAID_ONCE = frozenset({"put-off", "issuer-ends", "cut-short"})
 """Notices that a whole fleet can share."""
 
 _KEYS = {
