@@ -56,6 +56,7 @@ def describe_certificate(certificate: Certificate, now: datetime) -> Inspection:
     days = (certificate.not_after - now).days
     is_over, is_early = now > certificate.not_after, now < certificate.not_before
     state = f"expired {-days - 1} days ago" if is_over else "not yet valid" if is_early else f"{days} days left"
+    parsed = x509.load_der_x509_certificate(certificate.der)
     facts: list[tuple[str, Value]] = [
         ("subject", str(certificate.subject) or "empty"),
         ("issuer", "itself" if certificate.is_self_issued else str(certificate.issuer)),
@@ -72,7 +73,7 @@ def describe_certificate(certificate: Certificate, now: datetime) -> Inspection:
         ("key_id", certificate.key_id),
         ("serial_number", f"{certificate.serial_number:x}"),
         ("signature", certificate.signature_algorithm),
-        ("fingerprint", x509.load_der_x509_certificate(certificate.der).fingerprint(SHA256()).hex()),
+        ("fingerprint", parsed.fingerprint(SHA256()).hex()),
         ("subject_key_identifier", _hex(certificate.subject_key_identifier)),
         ("authority_key_identifier", _hex(certificate.authority_key_identifier)),
         ("crl_distribution_points", list(certificate.crl_distribution_points)),
@@ -80,6 +81,8 @@ def describe_certificate(certificate: Certificate, now: datetime) -> Inspection:
         ("ca_issuers", list(certificate.ca_issuers)),
         ("critical", sorted(certificate.critical)),
         ("other_extensions", sorted(certificate.present - set(EXTENSIONS.values()))),
+        ("public_key", certificate.public_key.hex()),
+        ("signature_value", parsed.signature.hex()),
     ]
     return Inspection("certificate", tuple((name, value) for name, value in facts if value not in (None, [])))
 

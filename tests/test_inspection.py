@@ -493,3 +493,11 @@ def test_a_file_with_any_one_byte_changed_is_told_or_unreadable_and_never_an_exc
                 except Exception as reason:  # noqa: BLE001 - that there is none is what is tested
                     failures.setdefault(type(reason).__name__, []).append((what, place))
     assert failures == {}
+
+
+def test_key_and_signature_are_the_bytes_that_openssl_shows(trees: Callable[[str], Path]) -> None:
+    path = trees("ecdsa-p256") / "servers/api/cert.pem"
+    _, facts = the(inspect(path.read_bytes()[: path.read_bytes().index(b"-----END") + 26], NOW))
+    text = re.sub(r"[\s:]", "", openssl("x509", "-in", path, "-noout", "-text").decode())
+    assert str(facts["signature_value"]) in text
+    assert str(facts["public_key"])[-130:] in text

@@ -69,3 +69,13 @@ def test_colours_come_from_the_painter_alone() -> None:
 
     render_inspection("f", (Inspection("key", (("a", "b"),)),), painter)
     assert painted == [("f: key", Style.STRONG)]
+
+
+def test_the_bytes_of_keys_and_signatures_are_shown_where_more_is_asked() -> None:
+    item = Inspection("certificate", (("subject", "CN=api"), ("public_key", "3059"), ("signature_value", "3045")))
+    assert render_inspection("api.pem", (item,)) == "api.pem: certificate\n  subject  CN=api\n"
+    assert render_inspection("api.pem", (item,), is_verbose=True).splitlines()[1:] == [
+        "  subject          CN=api",
+        "  public key       3059",
+        "  signature value  3045",
+    ]

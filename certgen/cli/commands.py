@@ -227,7 +227,8 @@ def inspect(what: tuple[str, ...], output: Path, at: str | None, **options: Any)
         for source, items in found:
             bodies += [{"source": source, "kind": item.kind, **dict(item.facts)} for item in items]
             if not screen.is_json:
-                screen.result(render_inspection(source, items, screen.painter(sys.stdout), screen.width(sys.stdout)))
+                paint, width = screen.painter(sys.stdout), screen.width(sys.stdout)
+                screen.result(render_inspection(source, items, paint, width, is_verbose=screen.is_verbose))
     if problems and not screen.is_json:
         screen.fail("inspect", problems)
     screen.diagnose(problems)
