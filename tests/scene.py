@@ -10,11 +10,13 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from click.testing import CliRunner
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from foreign import Purpose, openssl, supports
 
+from certgen.cli.commands import certgen
 from certgen.diagnostics import CertgenError, Severity
 from certgen.model import Address, Bundle, Entry, Section
 from certgen.pipeline import LoadedSpec, PlannedSpec, apply_specs, load_specs, parse_requests, plan_specs
@@ -176,12 +178,25 @@ class Scene:
         no_renew: bool = False,
     ) -> tuple[PlannedSpec, ...]:
         """Plan all specs, and demand that planning writes nothing."""
+        renew, rekey = list(renew), list(rekey)
         loaded = self.load()
         asked = parse_requests(loaded, renew=renew, rekey=rekey, prune=prune, no_renew=no_renew)
         before = take_snapshot(self.output)
         planned = plan_specs(loaded, self.output, now or self.now, asked)
+        is_stuck = any(item.plan.obstacles for item in planned)
+        in_sync = all(item.plan.is_in_sync for item in planned)
+        options = [f"--renew={name}" for name in renew] + [f"--rekey={name}" for name in rekey]
+        options += ["--prune"] * prune + ["--no-renew"] * no_renew
+        assert self.exit_code(now, options) == (2 if is_stuck else 0 if in_sync else 1)
         assert take_snapshot(self.output) == before
         return planned
+
+    def exit_code(self, now: datetime | None = None, options: Iterable[str] = ()) -> int:
+        """Give the exit code of `certgen plan` over all specs of the scene."""
+        specs = [str(path) for path in sorted(self.specs.glob("*.yaml"))]
+        at = f"{now or self.now:%Y-%m-%dT%H:%M:%SZ}"
+        arguments = ["plan", *specs, "-o", str(self.output), "--at", at, *options]
+        return CliRunner().invoke(certgen, arguments).exit_code
 
     def plan(
         self,
@@ -224,6 +239,8 @@ class Scene:
         no_renew: bool = False,
     ) -> Applied:
         """Apply the one spec, and demand what holds after every run: see `assert_settled`."""
+        renew, rekey = list(renew), list(rekey)
+        self.planned(now, renew=renew, rekey=rekey, prune=prune, no_renew=no_renew)
         (applied,) = self.run(now, renew=renew, rekey=rekey, prune=prune, no_renew=no_renew)
         self.assert_settled(now, no_renew=no_renew)
         return applied
@@ -237,6 +254,8 @@ class Scene:
         prune: bool = False,
     ) -> list[str]:
         """Demand that the run is refused with nothing written; give its errors' codes and places."""
+        renew, rekey = list(renew), list(rekey)
+        self.planned(now, renew=renew, rekey=rekey, prune=prune)
         before = take_snapshot(self.output)
         with pytest.raises(CertgenError) as caught:
             self.run(now, renew=renew, rekey=rekey, prune=prune)

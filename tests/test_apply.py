@@ -531,3 +531,13 @@ def test_the_manifest_has_one_address_a_line_and_no_times(shop: Scene) -> None:
     content = json.loads("\n".join(lines))
     assert content["entries"]["servers/api"]["key"] == key_id(shop.certificate("servers/api"))
     assert content["entries"]["servers/api"]["files"]["key.pem"] is None
+
+
+def test_a_first_run_that_is_interrupted_has_lost_no_manifest(scene: Scene) -> None:
+    scene.write("version: 1\nca: {}\n")
+    scene.run()
+    (scene.tree / "manifest.json").unlink()
+    (scene.tree / ".certgen/journal").write_text("cas/ca/key.pem\ncas/ca/cert.pem\nmanifest.json\n")
+    assert scene.plan().notices == ()
+    (scene.tree / ".certgen/journal").unlink()
+    assert [notice.code for notice in scene.plan().notices] == ["manifest-rebuilt"]

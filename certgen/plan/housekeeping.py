@@ -198,7 +198,7 @@ def tree_warnings(observed: Observed) -> list[Diagnostic]:
     if observed.manifest_state is ManifestState.DAMAGED:
         message = "manifest.json is damaged (conflict marks of a merge?); it is rebuilt from the tree"
         return [_warning("manifest-rebuilt", message, "orphans cannot be told until then", MANIFEST_FILE)]
-    if observed.manifest_state is ManifestState.ABSENT and observed.is_marked:
+    if observed.manifest_state is ManifestState.ABSENT and observed.is_marked and not observed.unfinished:
         message = "manifest.json is lost; it is rebuilt from the tree"
         return [_warning("manifest-rebuilt", message, "orphans cannot be told until then", MANIFEST_FILE)]
     return []
