@@ -11,7 +11,7 @@ PYTHON = $(shell for python in python3 python3.11 python3.12 python3.13 python3.
 pip_install = $(1)/bin/python -m pip --disable-pip-version-check install $(2) >$(1)/pip.log 2>&1 </dev/null || \
 	{ cat $(1)/pip.log >&2; exit 1; }
 
-# The real Go comes as a wheel and is found beside certgen.
+# The real Go and the real Envoy come as wheels and are found beside certgen.
 WITH_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 # What tests/ imports, for the environment whose other packages are old.
@@ -116,9 +116,13 @@ clean:
 	@touch $@
 
 # Other people's TLS programs, with which the tests check what certgen makes; git for what it must not commit.
+# Debian keeps nginx in a folder that only root has on the PATH.
 system-programs:
 	@missing=; \
+	PATH="$$PATH:/usr/sbin"; \
 	command -v openssl >/dev/null || missing="$$missing openssl"; \
 	command -v certtool >/dev/null || missing="$$missing gnutls-bin"; \
 	command -v git >/dev/null || missing="$$missing git"; \
+	command -v nginx >/dev/null || missing="$$missing nginx-light"; \
+	command -v tshark >/dev/null || missing="$$missing tshark"; \
 	test -z "$$missing" || { $(call debian_install,$$missing); }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -13,12 +13,12 @@ from certgen.certificates import is_signed_by, parse_certificate
 from certgen.diagnostics import CertgenError, error
 from certgen.encoders.pem import encode_certificates, encode_private_key
 from certgen.issue import issue, new_serial_number
-from certgen.manifest import Manifest, ManifestEntry, render_manifest
+from certgen.manifest import Manifest, ManifestEntry, digest, render_manifest
 from certgen.model import Address, Bundle, Certificate, Entry
 from certgen.plan.authorities import known_certificate
 from certgen.plan.compare import compare_contents
 from certgen.plan.derived import anchors_of, path_above
-from certgen.plan.housekeeping import digest, kept_manifest_entry, leftovers, orphans
+from certgen.plan.housekeeping import kept_manifest_entry, leftovers, orphans
 from certgen.plan.values import Action, Change, KeySource, Plan, Signing, TreeFile
 from certgen.rfc5280.objects import key_id, public_key_der
 from certgen.store.disk import FileWrite, Tree
@@ -183,9 +183,10 @@ class _Run:
         address = entry.address
         if change.signing is not None:
             self._sign(entry, change.signing, made)
-        contents = {
+        contents: dict[str, Callable[[], bytes]] = {
             CERTIFICATE_FILE: lambda: encode_certificates(self._path(entry)),
             TRUST_FILE: lambda: encode_certificates(self._anchors(entry)),
+            **{artifact.name: partial(bytes, artifact.content) for artifact in entry.artifacts},
         }
         for name in change.writes:
             if name in contents:
@@ -259,7 +260,8 @@ class _Run:
     def _record(self, entry: Entry, change: Change, made: _Made) -> None:
         """Bring the entry's line of the manifest up to date: what was written, and what stays."""
         found = self._observed[entry.address]
-        written = {Path(write.path).name: digest(write.content) for write in made.writes}
+        folder = f"{entry.address}/"
+        written = {write.path.removeprefix(folder): digest(write.content) for write in made.writes}
         left = leftovers(entry, self._observed).items()
         files = {name: listed for name, listed in left if name not in change.removes}
         for name in file_names(entry):

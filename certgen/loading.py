@@ -11,6 +11,7 @@ from typing import Final
 
 from certgen.diagnostics import CertgenError, Diagnostic, Severity, error, position
 from certgen.model import NAME, Bundle
+from certgen.rendering import render_snippets
 from certgen.spec.checks import check
 from certgen.spec.document import MAXIMUM_BYTES, Document, compose
 from certgen.spec.explain import validate
@@ -118,15 +119,20 @@ def _complete(path: Path, document: Document, spec: Spec) -> LoadedSpec:
         raise CertgenError([error("bad-name", f"`{name}` cannot be the name of a tree", help=help_, where=str(path))])
     mentioned = list(references(spec))
     contents = {mention.file: read_beside(path.parent, mention.file) for mention in mentioned}
-    bundle, problems = resolve(spec, name, path.name, ReferencedFiles(contents))
-    findings = [*problems, *(check(bundle) if not problems else ())]
+    files = ReferencedFiles(contents)
+    bundle, problems = resolve(spec, name, path.name, files)
+    findings = list(problems)
+    if not problems:
+        findings += check(bundle)
+        bundle, faults = render_snippets(bundle, spec, files)
+        findings += faults
     located = _located(document, findings)
     if any(diagnostic.is_error for diagnostic in located):
         raise CertgenError(located)
     private = {mention.file for mention in mentioned if mention.is_private}
     keys = {file: content for file in private if (content := contents[file].content) is not None}
-    files = tuple(path.parent / mention.file for mention in mentioned)
-    return LoadedSpec(path, bundle, located, keys, files)
+    named = tuple(path.parent / mention.file for mention in mentioned)
+    return LoadedSpec(path, bundle, located, keys, named)
 
 
 def _located(document: Document, findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -35,6 +36,11 @@ class Manifest:
         """Whether a file is listed."""
         entry = self.entries.get(address)
         return entry is not None and file in entry.files
+
+
+def digest(content: bytes) -> str:
+    """Give the SHA-256 of a file's content, hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
 
 
 class DamagedManifestError(ValueError):

@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
-from fractions import Fraction
 from typing import Final
 
+from certgen.lifetime import RenewBefore, Validity
 from certgen.rfc5280.vocabulary import (
     DistinguishedName,
     ExtendedKeyUsage,
@@ -24,8 +24,6 @@ from certgen.rfc5280.vocabulary import (
 
 NAME: Final = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?", re.ASCII)
 """What the name of a spec or an entry looks like; it has no `..` either."""
-
-ONE_SECOND: Final = timedelta(seconds=1)
 
 
 class Section(StrEnum):
@@ -98,55 +96,6 @@ class KeyPolicy:
     rotation: KeyRotation = KeyRotation.KEEP
     mode: int = 0o600
     """The file mode of the private key."""
-
-
-@dataclass(frozen=True, slots=True)
-class Validity:
-    """How long a certificate lasts: `seconds` from its issue, or up to a fixed `not_after`."""
-
-    seconds: int | None = None
-    not_before: datetime | None = None
-    not_after: datetime | None = None
-
-    @property
-    def fixed_end(self) -> datetime | None:
-        """The last second, where the spec alone decides it."""
-        if self.not_after is None and self.not_before is not None and self.seconds is not None:
-            return shift(self.not_before, self.seconds - 1)
-        return self.not_after
-
-
-FIRST_SECOND: Final = datetime(1, 1, 1, tzinfo=UTC)
-LAST_SECOND: Final = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-
-
-def shift(moment: datetime, seconds: int) -> datetime:
-    """Move a time, at most to the ends of the calendar; its last second means no end (RFC 5280 4.1.2.5)."""
-    try:
-        return moment + timedelta(seconds=seconds)
-    except OverflowError:
-        return LAST_SECOND if seconds > 0 else FIRST_SECOND
-
-
-def backdating(seconds: int) -> int:
-    """Give the seconds by which a certificate is backdated: five minutes, at most a tenth of its validity."""
-    return min(300, seconds // 10)
-
-
-@dataclass(frozen=True, slots=True)
-class RenewBefore:
-    """How long before its end a certificate is due: seconds, or a share of its own lifetime."""
-
-    seconds: int | None = None
-    share: Fraction = Fraction(1, 3)
-    longest_issued: int = 0
-    """For a CA that says nothing: the longest validity in seconds that it issues, so that it need not cut any short."""
-
-    def of(self, lifetime: int) -> int:
-        """Give the window in seconds for a certificate that lasts `lifetime` seconds."""
-        if self.seconds is not None:
-            return self.seconds
-        return max(int(lifetime * self.share), min(self.longest_issued, lifetime * 2 // 3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +212,25 @@ TrustAnchor = Address | AnchorFile
 
 
 @dataclass(frozen=True, slots=True)
+class Artifact:
+    """A rendered file of an entry's folder: it depends on names, subjects and paths only."""
+
+    name: str
+    """Its path within the folder, with `/`."""
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """What one consumer needs of an entry: its configuration, and whom it lets in."""
+
+    consumer: str
+    artifacts: tuple[Artifact, ...]
+    allow: tuple[Address, ...] | None = None
+    """Those that it accepts among all whom the entry's trust lets in; None for all of them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One certificate that a spec asks for, with all defaults filled in."""
 
@@ -277,6 +245,13 @@ class Entry:
     public_key: SuppliedPublicKey | None = None
     supplied: SuppliedAuthority | None = None
     deploy_dir: str = ""
+    """The folder on its host in which its files will be."""
+    snippets: tuple[Snippet, ...] = ()
+
+    @property
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """The files that its snippets are made of."""
+        return tuple(artifact for snippet in self.snippets for artifact in snippet.artifacts)
 
     @property
     def is_ca(self) -> bool:

@@ -18,9 +18,10 @@ from typing import Final
 
 from certgen import apply as application
 from certgen.diagnostics import CertgenError, Diagnostic, Severity, error
+from certgen.lifetime import shift
 from certgen.loading import LoadedSpec, claimed_name, find_specs, load_spec, load_specs, spec_name
 from certgen.manifest import NewerManifestError
-from certgen.model import Bundle, shift
+from certgen.model import Bundle
 from certgen.observe import observe, paths_to_read, read_manifest
 from certgen.plan.decide import plan as decide
 from certgen.plan.values import Plan, Requests

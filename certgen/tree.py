@@ -18,6 +18,8 @@ SPARE_KEY_FILE: Final = "key.pem.orig"
 MANIFEST_FILE: Final = "manifest.json"
 IGNORE_FILE: Final = ".gitignore"
 MACHINE_FOLDER: Final = ".certgen"
+OWN_FILES: Final = (CERTIFICATE_FILE, KEY_FILE, TRUST_FILE, SPARE_KEY_FILE, "combined.pem")
+"""The names in an entry's folder that no snippet may take."""
 PUBLIC_MODE: Final = 0o644
 STAGED: Final = ".certgen-new-"
 """How the name of a file begins that is being written."""
@@ -32,7 +34,7 @@ def file_names(entry: Entry) -> tuple[str, ...]:
         return ()
     key = () if entry.public_key else (KEY_FILE,)
     trust = () if entry.is_ca else (TRUST_FILE,)
-    return (*key, CERTIFICATE_FILE, *trust)
+    return (*key, CERTIFICATE_FILE, *trust, *(artifact.name for artifact in entry.artifacts))
 
 
 def ignore_file(source: str) -> bytes:
@@ -44,7 +46,7 @@ def ignore_file(source: str) -> bytes:
         source: the spec's file name.
     """
     lines = [
-        f"# {MARK}{printable_name(source)}; edits are overwritten",
+        f"# {first_line(source)}",
         KEY_FILE,
         f"{SPARE_KEY_FILE}*",
         f"{STAGED}*",
@@ -58,6 +60,15 @@ def ignore_file(source: str) -> bytes:
         "",
     ]
     return "\n".join(lines).encode()
+
+
+def first_line(source: str) -> str:
+    """Give the text with which every rendered file begins, without its comment sign.
+
+    Args:
+        source: the spec's file name.
+    """
+    return f"{MARK}{printable_name(source)}; edits are overwritten"
 
 
 def printable_name(source: str) -> str:

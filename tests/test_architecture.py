@@ -17,16 +17,16 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "certgen"
 
 FLOORS = (
-    ("diagnostics", "starter", "rfc5280"),
+    ("diagnostics", "starter", "lifetime", "rfc5280"),
     ("model", "spec.composer", "spec.document"),
     ("manifest",),
     ("tree", "certificates", "encoders", "spec.fields"),
-    ("spec.types",),
+    ("spec.types", "consumers"),
     ("spec.schema", "issue", "inspection"),
     ("spec.references", "spec.explain", "observe", "signers", "store"),
     ("spec.supplied",),
     ("spec.inheritance",),
-    ("spec.resolve", "spec.checks", "plan"),
+    ("spec.resolve", "spec.checks", "plan", "rendering"),
     ("loading", "apply"),
     ("requests", "verify"),
     ("pipeline", "report"),
@@ -37,7 +37,8 @@ FLOORS = (
 
 DOORS = {
     "yaml": {"spec.composer"},
-    "pydantic": {"spec.types", "spec.schema", "spec.explain"},
+    "pydantic": {"spec.types", "spec.schema", "spec.explain", "consumers.options"},
+    "jinja2": {"consumers.templates"},
     "pydantic_core": {"spec.fields", "spec.explain"},
     "cryptography": {"rfc5280.objects", "certificates", "issue", "inspection", "encoders.pem", "signers.port"}
     | {"signers.memory", "apply", "verify.audit", "verify.contents", "verify.lint", "verify.paths"},
@@ -136,6 +137,28 @@ def test_each_library_has_its_doors(name: str) -> None:
     outside = libraries - set(sys.stdlib_module_names) - {"certgen"}
     for library in outside:
         assert name in DOORS[library], f"{name} imports {library}"
+
+
+CONSUMER_SEES = {"port", "options", "templates", "callers", "proxying"}
+"""What of the wing a consumer may lean on, beside the model."""
+
+
+@pytest.mark.parametrize("name", sorted(name for name in MODULES if name.count(".") and name.startswith("consumers.")))
+def test_a_consumer_sees_the_model_and_its_port(name: str) -> None:
+    leaf = name.split(".")[1]
+    if leaf in {*CONSUMER_SEES, "registry"}:
+        return
+    allowed = {f"consumers.{module}" for module in CONSUMER_SEES} | {"model", "tree", "rfc5280.vocabulary"}
+    strangers = {target for target in own_imports(name) if target.split(".")[:2] != ["consumers", leaf]} - allowed
+    assert not strangers, f"{name} imports {strangers}"
+
+
+def test_no_module_knows_a_consumer_by_its_name() -> None:
+    leaves = {name.split(".")[1] for name, path in MODULES.items() if path.parent.parent.name == "consumers"}
+    assert leaves
+    for name in MODULES:
+        known = {target.split(".")[1] for target in own_imports(name) if target.startswith("consumers.")} & leaves
+        assert known <= {name.split(".")[1] if "." in name else ""}, f"{name} imports {known}"
 
 
 def test_every_door_is_used() -> None:

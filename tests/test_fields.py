@@ -12,7 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
-from certgen.model import KeyRotation, RenewBefore
+from certgen.lifetime import RenewBefore
+from certgen.model import KeyRotation
 from certgen.rfc5280.vocabulary import ExtendedKeyUsage, KeyAlgorithm, KeyUsage, NameAttribute
 from certgen.spec import fields
 

@@ -44,7 +44,8 @@ from values import (
     words,
 )
 
-from certgen.model import Address, Bundle, KeyPolicy, KeyRotation, Validity
+from certgen.lifetime import Validity
+from certgen.model import Address, Bundle, KeyPolicy, KeyRotation
 from certgen.plan import authorities, compare, derived, housekeeping, keys, times
 from certgen.plan import decide as decision
 from certgen.plan.values import Action, KeyFate, KeySource, ReasonCode, Requests, TreeFile

@@ -26,8 +26,8 @@ from values import (
 )
 
 from certgen.manifest import ManifestEntry, render_manifest
+from certgen.manifest import digest as digest_under_test
 from certgen.model import Address
-from certgen.plan.housekeeping import digest as digest_under_test
 from certgen.plan.housekeeping import (
     foreign_files,
     kept_manifest_entry,

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from values import DAY, DAYS, ISSUING, NOW, ROOT, SECOND, WEB, asking, authority, certificate_for, member
 
-from certgen.model import Certificate, Entry, RenewBefore, Validity, backdating
+from certgen.lifetime import RenewBefore, Validity, backdating
+from certgen.model import Certificate, Entry
 from certgen.plan.times import Term, date_reasons, due_at, is_due, new_term, wanted_end
 from certgen.plan.values import ReasonCode
 

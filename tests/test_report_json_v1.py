@@ -59,6 +59,7 @@ def test_a_plan_in_full(scene: Scene) -> None:
                 "key": "kept",
                 "writes": ["cert.pem"],
                 "removes": [],
+                "differences": {},
                 "not_before": "TIME",
                 "not_after": "TIME",
             }
@@ -91,6 +92,7 @@ def test_a_change_without_a_signature_has_no_dates_and_no_key(scene: Scene) -> N
         "key": None,
         "writes": ["ca.pem"],
         "removes": [],
+        "differences": {},
     }
 
 
@@ -155,6 +157,7 @@ def test_an_outcome_in_full(tmp_path: Path) -> None:
                 "key": None,
                 "writes": [".gitignore"],
                 "removes": [],
+                "differences": {},
             },
             {
                 "address": "cas/ca",
@@ -163,6 +166,7 @@ def test_an_outcome_in_full(tmp_path: Path) -> None:
                 "key": "new",
                 "writes": ["key.pem", "cert.pem"],
                 "removes": [],
+                "differences": {},
                 "not_before": "TIME",
                 "not_after": "TIME",
             },

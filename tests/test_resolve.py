@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from certgen.diagnostics import CertgenError
-from certgen.model import Address, Bundle, Entry, KeyRotation, RenewBefore, Role, Section
+from certgen.lifetime import RenewBefore
+from certgen.model import Address, Bundle, Entry, KeyRotation, Role, Section
 from certgen.pipeline import load_spec
 from certgen.spec.document import compose
 from certgen.spec.references import ReferencedFiles

@@ -12,6 +12,8 @@ import yaml
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, ValidationError
 
+from certgen.consumers.proxying import ClientOptions
+from certgen.consumers.registry import consumer_names, options_model
 from certgen.spec.document import compose
 from certgen.spec.schema import (
     CertificateAuthority,
@@ -19,13 +21,16 @@ from certgen.spec.schema import (
     EndEntity,
     Key,
     NameConstraints,
+    Snippets,
     Spec,
     Subject,
     json_schema,
 )
 
 ROOT = Path(__file__).parent.parent
-MODELS: list[type[BaseModel]] = [Spec, Defaults, CertificateAuthority, EndEntity, Subject, Key, NameConstraints]
+LANGUAGE: list[type[BaseModel]] = [Spec, Defaults, CertificateAuthority, EndEntity, Subject, Key, NameConstraints]
+OPTIONS: list[type[BaseModel]] = [ClientOptions, *(options_model(name) for name in consumer_names())]
+MODELS: list[type[BaseModel]] = [*LANGUAGE, Snippets, *OPTIONS]
 SPECS = sorted((ROOT / "specs").glob("*.yaml"))
 VALIDATOR = Draft202012Validator(json_schema())
 
@@ -67,12 +72,13 @@ def test_the_list_of_models_is_complete() -> None:
 def test_a_model_is_frozen_and_forbids_what_it_does_not_know(model: type[BaseModel]) -> None:
     assert model.model_config.get("frozen") is True
     assert model.model_config.get("extra") == "forbid"
-    value = model.model_validate({"version": "1"} if model is Spec else {})
+    required = {name: "1" for name, field in model.model_fields.items() if field.is_required()}
+    value = model.model_validate(required)
     field = next(iter(model.model_fields))
     with pytest.raises(ValidationError, match="frozen"):
         setattr(value, field, None)
     with pytest.raises(ValidationError, match="extra_forbidden"):
-        model.model_validate({"version": "1", "surprise": "x"} if model is Spec else {"surprise": "x"})
+        model.model_validate({**required, "surprise": "x"})
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -45,7 +45,8 @@ from values import (
 )
 
 from certgen.diagnostics import Severity
-from certgen.model import Address, Bundle, Certificate, KeyPolicy, KeyRotation, RenewBefore, Validity
+from certgen.lifetime import RenewBefore, Validity
+from certgen.model import Address, Bundle, Certificate, KeyPolicy, KeyRotation
 from certgen.plan.values import Action, KeyFate, KeySource, ModeChange, Plan, ReasonCode, TreeFile
 from certgen.rfc5280.vocabulary import (
     DistinguishedName,

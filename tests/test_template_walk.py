@@ -34,17 +34,9 @@ from values import (
 from certgen.certificates import parse_certificate
 from certgen.encoders.pem import encode_certificates, encode_private_key
 from certgen.issue import issue
+from certgen.lifetime import Validity
 from certgen.manifest import Manifest, ManifestEntry, render_manifest
-from certgen.model import (
-    Address,
-    Bundle,
-    Certificate,
-    CertificateTemplate,
-    Entry,
-    Issuance,
-    Role,
-    Validity,
-)
+from certgen.model import Address, Bundle, Certificate, CertificateTemplate, Entry, Issuance, Role
 from certgen.observe import observe
 from certgen.plan.decide import plan
 from certgen.plan.values import Action, KeyFate, Plan, ReasonCode

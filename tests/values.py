@@ -13,6 +13,7 @@ from typing import Final, TypedDict, Unpack
 
 from certgen.diagnostics import Diagnostic
 from certgen.encoders.pem import encode_certificates
+from certgen.lifetime import RenewBefore, Validity
 from certgen.manifest import Manifest, ManifestEntry, render_manifest
 from certgen.model import (
     Address,
@@ -22,13 +23,11 @@ from certgen.model import (
     CertificateTemplate,
     Entry,
     KeyPolicy,
-    RenewBefore,
     Role,
     Section,
     SuppliedAuthority,
     SuppliedPublicKey,
     TrustAnchor,
-    Validity,
 )
 from certgen.plan.decide import plan
 from certgen.plan.values import (

@@ -98,7 +98,7 @@ def plan(specs: tuple[Path, ...], output: Path, at: str | None, is_all: bool, **
     screen = Screen.of(options)
     loaded = _load(screen, "plan", specs)
     from certgen.pipeline import plan_specs, unclaimed_trees
-    from certgen.report.plan import plan_diagnostics, render_plan
+    from certgen.report.plan import plan_diagnostics, render_differences, render_plan
 
     try:
         planned = plan_specs(loaded, output, _moment(screen, "plan", at), _requests(loaded, options))
@@ -113,6 +113,7 @@ def plan(specs: tuple[Path, ...], output: Path, at: str | None, is_all: bool, **
         screen.result(json_v1.render("plan", {"specs": bodies, "diagnostics": json_v1.diagnostics(unclaimed)}))
     else:
         for item in planned:
+            screen.result(render_differences(item.plan, screen.painter(sys.stdout)))
             screen.result(render_plan(item.plan, item.tree.root, screen.painter(sys.stdout), screen.width(sys.stdout)))
             if is_all or screen.is_verbose:
                 screen.result("".join(f"    {address}\n" for address in item.plan.kept))

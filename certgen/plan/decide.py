@@ -6,20 +6,19 @@ from collections import defaultdict
 from datetime import datetime
 
 from certgen.diagnostics import Diagnostic
-from certgen.model import Address, Bundle, Certificate, Entry, Issuance, KeyRotation
+from certgen.model import Address, Bundle, Certificate, Entry, Issuance
 from certgen.plan import notices
 from certgen.plan.authorities import Projection, certificate_of_key, known_certificate, supplied_projection
 from certgen.plan.case import Case
-from certgen.plan.derived import judge_derived, judge_trust, judge_trust_widening
+from certgen.plan.derived import Outputs, judge_artifacts, judge_derived, judge_trust, judge_trust_widening
 from certgen.plan.housekeeping import foreign_files, mode_changes, removals, removed_orphans, tree_files, tree_warnings
 from certgen.plan.keys import KeyEvidence, judge_key
+from certgen.plan.orders import action, kept_key_id, key_fate, key_order
 from certgen.plan.times import Term, is_cut, new_term
 from certgen.plan.values import (
     Action,
     Change,
     KeyFate,
-    KeyOrder,
-    KeySource,
     Plan,
     Reason,
     ReasonCode,
@@ -161,28 +160,30 @@ class _Decision:
         elif is_cut(entry, term):
             self._notices.append(notices.cut_short(entry, term.not_after))
         self._require_consent(case)
-        fate = _key_fate(case)
-        trust = self._judge_trust(case)
+        fate = key_fate(case)
+        trust, outputs = self._judge_trust(case), self._judge_artifacts(entry)
         unwritten = {KEY_FILE if fate is not KeyFate.NEW else "", TRUST_FILE if not trust else ""}
+        unwritten |= {artifact.name for artifact in entry.artifacts} - set(outputs.files)
         change = Change(
             address,
-            _action(case, fate),
-            (*case.reasons, *(trust if case.certificate is not None else ())),
+            action(case, fate),
+            (*case.reasons, *((*trust, *outputs.reasons) if case.certificate is not None else ())),
             fate,
             Signing(
                 Issuance(entry.template, term.not_before, term.not_after, self._predecessor(case, fate)),
-                _key_order(case, fate),
+                key_order(case, fate),
                 entry.issuer,
             ),
             writes=tuple(name for name in file_names(entry) if name not in unwritten),
             removes=self._removals(entry),
+            texts=outputs.texts,
         )
         self._add_change(entry, change)
         self._project_signed(case, term, fate)
 
     def _predecessor(self, case: Case, fate: KeyFate) -> Certificate | None:
         """Give the certificate before; where a stranger stands in its place, that of the key that is kept."""
-        kept = _kept_key_id(case)
+        kept = kept_key_id(case)
         if fate is KeyFate.KEPT and case.certificate is not None and case.certificate.key_id != kept:
             return certificate_of_key(kept, self._observed) or case.certificate
         return case.certificate
@@ -194,6 +195,10 @@ class _Decision:
             self._widenings += judge_trust_widening(case.entry, case.found.anchors, self._projections)
         return judge_trust(case.entry, case.found, self._bundle, self._projections)
 
+    def _judge_artifacts(self, entry: Entry) -> Outputs:
+        recorded = self._observed.manifest.entries.get(entry.address)
+        return judge_artifacts(entry, self._observed[entry.address], recorded)
+
     def _keep(self, case: Case) -> None:
         """Keep a certificate, and look at the files that are made from it and from those above it."""
         self._project_kept(case)
@@ -202,18 +207,20 @@ class _Decision:
             return
         derived = judge_derived(entry, certificate, case.found, self._bundle, self._projections)
         self._widenings += derived.widenings
-        removes = self._removals(entry)
-        if not derived.reasons and not removes:
+        outputs, removes = self._judge_artifacts(entry), self._removals(entry)
+        reasons = (*derived.reasons, *outputs.reasons)
+        if not reasons and not removes:
             self._kept.append(entry.address)
             return
-        reasons = derived.reasons or (Reason(ReasonCode.OUTPUT_CHANGED, what=", ".join(removes)),)
+        reasons = reasons or (Reason(ReasonCode.OUTPUT_CHANGED, what=", ".join(removes)),)
         change = Change(
             entry.address,
             Action.WRITE,
             reasons,
             certificate=certificate,
-            writes=derived.files,
+            writes=(*derived.files, *outputs.files),
             removes=removes,
+            texts=outputs.texts,
         )
         self._add_change(entry, change)
 
@@ -240,7 +247,7 @@ class _Decision:
 
     def _project_signed(self, case: Case, term: Term, fate: KeyFate) -> None:
         self._projections[case.entry.address] = Projection(
-            key_id=None if fate is KeyFate.NEW else _kept_key_id(case),
+            key_id=None if fate is KeyFate.NEW else kept_key_id(case),
             certificate=None,
             was=self._predecessor(case, fate),
             term=term,
@@ -278,38 +285,3 @@ class _Decision:
             for signer, waiting in self._unsigned.items()
             if str(signer) not in stuck and (signer not in unsigned or self._bundle[signer].issuer is None)
         ]
-
-
-def _key_fate(case: Case) -> KeyFate:
-    """Rotate a key that is kept where the entry asks for that and the change is a renewal."""
-    rotates = case.entry.key.rotation is KeyRotation.ON_RENEWAL and case.is_renewal
-    return KeyFate.NEW if case.key.fate is KeyFate.KEPT and rotates else case.key.fate
-
-
-def _key_order(case: Case, fate: KeyFate) -> KeyOrder:
-    entry = case.entry
-    match fate:
-        case KeyFate.NEW:
-            spare = case.key.keep_old_as_spare
-            return KeyOrder(KeySource.GENERATE, entry.key.algorithm, mode=entry.key.mode, keep_old_as_spare=spare)
-        case KeyFate.KEPT:
-            return KeyOrder(KeySource.FILE, mode=entry.key.mode)
-        case KeyFate.ELSEWHERE:
-            supplied = entry.public_key.public_key if entry.public_key else None
-            certified = case.certificate.public_key if case.certificate else None
-            return KeyOrder(KeySource.PUBLIC_KEY, public_key=supplied or certified)
-
-
-def _kept_key_id(case: Case) -> str | None:
-    if case.entry.public_key is not None:
-        return case.entry.public_key.key_id
-    return case.found.key.key_id or (case.certificate.key_id if case.certificate else None)
-
-
-def _action(case: Case, fate: KeyFate) -> Action:
-    if case.certificate is None:
-        return Action.ISSUE
-    is_another_key = case.entry.public_key is not None and case.entry.public_key.key_id != case.certificate.key_id
-    if case.key.fate is KeyFate.NEW or is_another_key:
-        return Action.REKEY
-    return Action.RENEW if fate is KeyFate.NEW or case.is_renewal else Action.UPDATE

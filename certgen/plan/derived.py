@@ -6,10 +6,25 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from certgen.encoders.pem import encode_certificates
+from certgen.manifest import ManifestEntry, digest
 from certgen.model import Address, AnchorFile, Bundle, Certificate, Entry, Section
 from certgen.plan.authorities import Projection
-from certgen.plan.values import Reason, ReasonCode, Widening
+from certgen.plan.values import Reason, ReasonCode, TextChange, Widening
 from certgen.tree import CERTIFICATE_FILE, TRUST_FILE, FileKind, ObservedEntry
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """The rendered files that have to be written, and why."""
+
+    reasons: tuple[Reason, ...]
+    texts: tuple[TextChange, ...]
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(text.name for text in self.texts)
+
 
 Projections = Mapping[Address, Projection]
 CertificateOf = Callable[[Address], Certificate | None]
@@ -41,6 +56,30 @@ def judge_derived(
         if found.anchors is not None:
             widenings = judge_trust_widening(entry, found.anchors, projections)
     return Derived(tuple(reasons), tuple(files), widenings)
+
+
+def judge_artifacts(entry: Entry, found: ObservedEntry, recorded: ManifestEntry | None) -> Outputs:
+    """Compare an entry's rendered files with what its snippets render now.
+
+    Args:
+        entry: the entry, with its snippets rendered.
+        found: what is in its folder.
+        recorded: its line of the manifest, which tells an edit from a change of the spec.
+    """
+    reasons: list[Reason] = []
+    texts: list[TextChange] = []
+    for artifact in entry.artifacts:
+        file = found.file(artifact.name)
+        if file.kind is FileKind.FILE and file.content == artifact.content:
+            continue
+        texts.append(TextChange(artifact.name, file.content, artifact.content))
+        if file.kind is FileKind.ABSENT:
+            reasons.append(Reason(ReasonCode.MISSING, what=artifact.name))
+        elif recorded is not None and digest(file.content) == recorded.files.get(artifact.name):
+            reasons.append(Reason(ReasonCode.OUTPUT_CHANGED, what=artifact.name))
+        else:
+            reasons.append(Reason(ReasonCode.FILE_DRIFTED, "edited", what=artifact.name))
+    return Outputs(tuple(reasons), tuple(texts))
 
 
 def path_above(entry: Entry, bundle: Bundle, certificate_of: CertificateOf) -> list[Certificate | None]:

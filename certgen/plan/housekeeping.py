@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 
 from certgen.diagnostics import Diagnostic, Severity, error
-from certgen.manifest import Manifest, ManifestEntry, render_manifest
+from certgen.manifest import Manifest, ManifestEntry, digest, render_manifest
 from certgen.model import Address, Bundle, Entry
 from certgen.plan.values import Action, Change, ModeChange, Reason, ReasonCode, TreeFile
 from certgen.tree import (
@@ -22,11 +21,6 @@ from certgen.tree import (
     file_names,
     ignore_file,
 )
-
-
-def digest(content: bytes) -> str:
-    """Give the SHA-256 of a file's content, hexadecimal."""
-    return hashlib.sha256(content).hexdigest()
 
 
 def foreign_files(entry: Entry, change: Change, observed: Observed) -> list[Diagnostic]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from certgen.model import ONE_SECOND, Certificate, Entry, backdating, shift
+from certgen.lifetime import ONE_SECOND, backdating, shift
+from certgen.model import Certificate, Entry
 from certgen.plan.values import Reason, ReasonCode
 
 CLOCK_TOLERANCE: Final = 86400

@@ -117,6 +117,16 @@ class TreeFile:
 
 
 @dataclass(frozen=True, slots=True)
+class TextChange:
+    """A rendered file that is written: what stands there, and what will."""
+
+    name: str
+    was: bytes = field(repr=False)
+    """Empty where there is none."""
+    wanted: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """What happens to one address, and why."""
 
@@ -131,6 +141,8 @@ class Change:
     """Names of the files in the entry's folder that are written."""
     removes: tuple[str, ...] = ()
     """Names of the files in the entry's folder that are removed."""
+    texts: tuple[TextChange, ...] = ()
+    """The rendered files among those that are written."""
 
 
 @dataclass(frozen=True, slots=True)

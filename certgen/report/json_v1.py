@@ -11,7 +11,7 @@ from typing import Any, Final
 from certgen.apply import Outcome
 from certgen.diagnostics import Diagnostic
 from certgen.plan.values import Change, Plan
-from certgen.report.plan import plan_diagnostics
+from certgen.report.plan import difference, plan_diagnostics
 
 VERSION: Final = 1
 
@@ -82,6 +82,9 @@ def _change(change: Change) -> dict[str, Any]:
         "key": str(change.key) if change.key else None,
         "writes": list(change.writes),
         "removes": list(change.removes),
+        "differences": {
+            text.name: difference(f"{change.address}/{text.name}", text) for text in change.texts if text.was
+        },
     }
     if change.signing is not None:
         issuance = change.signing.issuance

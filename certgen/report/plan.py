@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from difflib import unified_diff
 from pathlib import Path
 
 from certgen.apply import Outcome
 from certgen.diagnostics import Diagnostic, Severity
-from certgen.plan.values import Action, Change, KeyFate, Plan, Reason, ReasonCode
+from certgen.plan.values import Action, Change, KeyFate, Plan, Reason, ReasonCode, TextChange
 from certgen.report.paint import Painter, Style, plain, printable, wrapped
 
 _SIGNS = {
@@ -117,6 +118,34 @@ def _lines(plan: Plan, paint: Painter, width: int | None) -> Iterable[str]:
     longest = max((len(str(change.address)) for change in plan.changes), default=0)
     for change in plan.changes:
         yield _change(change, min(longest, 32), paint, width)
+
+
+def render_differences(plan: Plan, paint: Painter = plain) -> str:
+    """Write how the rendered files that are there would change, as unified diffs."""
+    texts = [
+        (f"{change.address}/{text.name}", text)
+        for change in plan.changes
+        for text in change.texts
+        if text.was and change.action is not Action.ISSUE
+    ]
+    return "".join(f"{_painted(line, paint)}\n" for path, text in texts for line in difference(path, text))
+
+
+def difference(path: str, text: TextChange) -> list[str]:
+    """Give how one rendered file changes, as the lines of a unified diff."""
+    before, after = text.was.decode("utf-8", "replace").splitlines(), text.wanted.decode().splitlines()
+    lines = unified_diff(before, after, f"a/{path}", f"b/{path}", n=2, lineterm="")
+    return [printable(line.expandtabs(4)) for line in lines]
+
+
+def _painted(line: str, paint: Painter) -> str:
+    match line[:1]:
+        case "+":
+            return paint(f"    {line}", Style.ADDED)
+        case "-":
+            return paint(f"    {line}", Style.REMOVED)
+        case _:
+            return f"    {line}"
 
 
 def _change(change: Change, column: int, paint: Painter, width: int | None) -> str:

@@ -75,6 +75,9 @@ class Document:
                     node = mapping[step]
                 case list() as items, int() if step < len(items):
                     node = items[step]
+                case list() as items, str() if named := [item for item in items if item.value == step]:
+                    # A list of names may stand for a mapping with nothing to say about each.
+                    node = named[0]
                 case _:
                     return node, depth
         return node, len(route)

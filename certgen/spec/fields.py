@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 import durationpy
 from pydantic_core import PydanticCustomError
 
-from certgen.model import NAME, RenewBefore
+from certgen.lifetime import RenewBefore
+from certgen.model import NAME
 from certgen.rfc5280.names import InvalidNameError, parse_general_name, parse_name_constraint
 from certgen.rfc5280.vocabulary import ExtendedKeyUsage, GeneralName, KeyAlgorithm, NameAttribute
 
@@ -191,6 +192,15 @@ def file_mode(value: object) -> int:
     if mode & ~0o640 or not mode & 0o400:
         raise problem("bad-mode", f"{mode:04o} is not a mode for a private key", "use 0400, 0440, 0600 or 0640")
     return mode
+
+
+def absolute_folder(value: object) -> str:
+    """Read the absolute path of a folder on another host."""
+    written = text(value)
+    if not written.startswith("/"):
+        help_ = "programs take a relative path from different places; for example /etc/certgen/api"
+        raise problem("bad-folder", f"`{written}` is not an absolute path", help_)
+    return written
 
 
 def duration(value: object) -> int:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from certgen.model import Address, KeyPolicy, KeyRotation, Role, Validity
+from certgen.lifetime import Validity
+from certgen.model import Address, KeyPolicy, KeyRotation, Role
 from certgen.rfc5280.vocabulary import (
     DistinguishedName,
     ExtendedKeyUsage,

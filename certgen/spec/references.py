@@ -15,7 +15,7 @@ from certgen.certificates import (
 from certgen.diagnostics import Diagnostic, Route, Severity
 from certgen.model import AnchorFile, Certificate, SuppliedPublicKey
 from certgen.rfc5280.objects import key_id, public_key_der
-from certgen.spec.schema import CertificateAuthority, Spec
+from certgen.spec.schema import CertificateAuthority, SnippetRequests, Spec
 from certgen.tree import FileContent
 
 
@@ -62,6 +62,8 @@ def references(spec: Spec) -> Iterator[Reference]:
             if member.public_key:
                 yield Reference(member.public_key, (section, name, "public_key"))
             yield from _trusted_files(member.trust, (section, name))
+            yield from _files_of_snippets(member.snippets, (section, name))
+    yield from _files_of_snippets(spec.defaults.snippets, ("defaults",))
 
 
 class ReferencedFiles:
@@ -73,7 +75,7 @@ class ReferencedFiles:
 
     def certificates(self, file: str, route: Route) -> tuple[Certificate, ...]:
         """Read a file of certificates; empty where it is none."""
-        content = self._content(file, route)
+        content = self.content(file, route)
         if content is None:
             return ()
         try:
@@ -94,7 +96,7 @@ class ReferencedFiles:
 
     def public_key(self, file: str, route: Route) -> SuppliedPublicKey | None:
         """Read a public key or a signing request; None where it is neither, or too weak."""
-        content = self._content(file, route)
+        content = self.content(file, route)
         if content is None:
             return None
         try:
@@ -112,7 +114,7 @@ class ReferencedFiles:
 
     def private_key_id(self, file: str, route: Route) -> str | None:
         """Read a private key and give its key id; None where it cannot be read."""
-        content = self._content(file, route)
+        content = self.content(file, route)
         if content is None:
             return None
         try:
@@ -121,7 +123,8 @@ class ReferencedFiles:
             self._refuse(route, f"`{file}`: {reason}")
             return None
 
-    def _content(self, file: str, route: Route) -> bytes | None:
+    def content(self, file: str, route: Route) -> bytes | None:
+        """Give a file's content; None where it could not be read."""
         found = self._contents.get(file, FileContent(None, "was not read"))
         if found.content is None:
             self._refuse(route, f"`{file}` {found.reason}")
@@ -129,6 +132,12 @@ class ReferencedFiles:
 
     def _refuse(self, route: Route, message: str, help_: str | None = None, code: str = "bad-file") -> None:
         self.problems.append(Diagnostic(Severity.ERROR, code, message, help=help_, route=route))
+
+
+def _files_of_snippets(snippets: SnippetRequests | None, route: Route) -> Iterator[Reference]:
+    for name, options in snippets.asked() if snippets else ():
+        for option, file in options.named_files.items():
+            yield Reference(file, (*route, "snippets", name, option))
 
 
 def _trusted_files(trust: tuple[str, ...] | None, route: Route) -> Iterator[Reference]:

@@ -6,18 +6,17 @@ from difflib import get_close_matches
 from typing import Final
 
 from certgen.diagnostics import Diagnostic, Route, Severity
+from certgen.lifetime import RenewBefore, Validity
 from certgen.model import (
     Address,
     AnchorFile,
     Bundle,
     CertificateTemplate,
     Entry,
-    RenewBefore,
     Role,
     Section,
     SuppliedAuthority,
     TrustAnchor,
-    Validity,
 )
 from certgen.rfc5280.vocabulary import (
     KeyUsage,

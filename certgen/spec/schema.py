@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
+from certgen.consumers.options import Options
+from certgen.consumers.registry import consumer_names, options_model
 from certgen.rfc5280.vocabulary import KeyAlgorithm
 from certgen.spec import types
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SCHEMA_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -56,6 +61,38 @@ class NameConstraints(_Strict):
     excluded: types.Bases = Field((), description="The same, forbidden. It wins over permitted.")
 
 
+class SnippetRequests(_Strict):
+    """What is rendered for whom: a field for each consumer that there is."""
+
+    def asked(self) -> Iterator[tuple[str, Options]]:
+        """Give the consumers that are asked for, with their options."""
+        return ((name, options) for name, options in self if isinstance(options, Options))
+
+
+def _snippets_model() -> type[SnippetRequests]:
+    asked: dict[str, Any] = {}
+    for name in consumer_names():
+        model: Any = options_model(name)
+        taken = Annotated[model, BeforeValidator(types.mapping_or_nothing, json_schema_input_type=model | None)]
+        asked[name] = (taken | None, Field(None, description=model.__doc__))
+    return create_model("Snippets", __base__=SnippetRequests, __doc__="What is rendered for whom.", **asked)
+
+
+if TYPE_CHECKING:
+    Snippets = SnippetRequests
+else:
+    Snippets = _snippets_model()
+
+_ConsumerName = Annotated[str, Field(json_schema_extra={"enum": list(consumer_names())})]
+SnippetsField = Annotated[
+    Snippets | None,
+    BeforeValidator(
+        types.snippet_mapping,
+        json_schema_input_type=_ConsumerName | list[_ConsumerName] | Snippets,
+    ),
+]
+
+
 class _Shared(_Strict):
     subject: Subject | None = Field(
         None, description="Attributes of the distinguished name, merged one by one with the defaults."
@@ -80,6 +117,7 @@ class Defaults(_Shared):
     renew_before: types.Window | None = Field(
         None, description="Renewal window of end entities: a duration, or a percentage of the lifetime."
     )
+    snippets: SnippetsField = Field(None, description="Configuration for end entities that name no snippets.")
 
 
 class _Entry(_Shared):
@@ -149,8 +187,13 @@ class EndEntity(_Entry):
         description="A PEM public key or CSR beside the spec: the private key stays on its host, "
         "and certgen writes certificate and trust only.",
     )
-    deploy_dir: types.Text | None = Field(
+    deploy_dir: types.Folder | None = Field(
         None, description="Where this entry's folder will be on its host. Default: /etc/certgen/NAME."
+    )
+    snippets: SnippetsField = Field(
+        None,
+        description="Configuration for the programs that read its files: names, [nginx, go], or names with options, "
+        "{nginx: {listen: 8443}}.",
     )
 
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
-from certgen.model import KeyRotation, RenewBefore
+from certgen.lifetime import RenewBefore
+from certgen.model import KeyRotation
 from certgen.rfc5280.vocabulary import ExtendedKeyUsage, GeneralName, KeyAlgorithm, KeyUsage, NameAttribute
 from certgen.spec import fields
 
@@ -93,6 +94,26 @@ Mode = Annotated[
 ]
 PathLength = Annotated[int, BeforeValidator(fields.integer, json_schema_input_type=Annotated[int, Field(ge=0)])]
 Version = Annotated[int, BeforeValidator(fields.version, json_schema_input_type=Annotated[int, Field(ge=1, le=1)])]
+
+
+Folder = Annotated[
+    str,
+    BeforeValidator(fields.absolute_folder, json_schema_input_type=Annotated[str, StringConstraints(pattern="^/")]),
+]
+
+
+def snippet_mapping(value: object) -> object:
+    """Read `snippets: [nginx, go]` as `snippets: {nginx: {}, go: {}}`."""
+    match value:
+        case str():
+            return {value: {}}
+        case list() if all(isinstance(item, str) for item in value):
+            return {name: {} for name in value}
+        case dict():
+            # Named without options, `nginx:` is still asked for; pydantic would take it for not asked.
+            return {name: {} if options is None else options for name, options in value.items()}
+        case _:
+            return value
 
 
 def mapping_or_nothing(value: object) -> object:

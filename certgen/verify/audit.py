@@ -79,6 +79,7 @@ class _Audit:
                 yield from self._judge(entry, self._certificates[entry.address])
             if entry.supplied is None and entry.public_key is None:
                 yield from self._judge_key(entry)
+            yield from self._judge_artifacts(entry)
         yield from self._judge_serials()
         yield from self._judge_tree()
 
@@ -160,6 +161,16 @@ class _Audit:
                 path += [_load(c) for c in top.supplied.path if not c.is_self_issued]
             return path, _load(top.supplied.roots[0])
         return path, next(iter(self._certificates.get(top.address, [])), None)
+
+    def _judge_artifacts(self, entry: Entry) -> Iterator[Diagnostic]:
+        for artifact in entry.artifacts:
+            path = f"{entry.address}/{artifact.name}"
+            state = self._state(path)
+            if state.kind is FileKind.ABSENT:
+                yield _finding("file-missing", f"{path} is missing", path)
+            elif state.content != artifact.content:
+                message = f"{path} is not what the spec renders"
+                yield _finding("file-drifted", message, path, "`certgen apply` writes it anew")
 
     def _judge_anchors(self, entry: Entry) -> Iterator[Diagnostic]:
         path = f"{entry.address}/{TRUST_FILE}"

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from cryptography import x509
 
-from certgen.model import CertificateTemplate, Entry, shift
+from certgen.lifetime import shift
+from certgen.model import CertificateTemplate, Entry
 from certgen.rfc5280 import objects
 from certgen.verify.paths import Fault
 

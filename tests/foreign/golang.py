@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from subprocess import CompletedProcess
 
-from filelock import FileLock
+from filelock import BaseFileLock, FileLock
 
 from .questions import Purpose, demand_askable
 from .verdicts import CannotJudgeError, Verdict, locate, run
@@ -48,7 +48,14 @@ def _cache_folder() -> Path:
     return Path(user_cache) / "certgen-tests"
 
 
-def _run_go(*arguments: str | Path) -> CompletedProcess[str]:
+def go_turn() -> BaseFileLock:
+    """Give the lock that one compilation at a time holds: the next finds the standard library compiled."""
+    folder = _cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / "go.lock", timeout=_BUILD_TIMEOUT)
+
+
+def run_go(*arguments: str | Path) -> CompletedProcess[str]:
     """Run the go command offline, the one of this Python environment before any other.
 
     arguments: of the go command.
@@ -58,6 +65,15 @@ def _run_go(*arguments: str | Path) -> CompletedProcess[str]:
     build_cache = os.environ.get("GOCACHE") or str(_cache_folder() / "go-build")
     environment = {**_OFFLINE, "GOCACHE": build_cache}
     return run([command, *arguments], environment=environment, timeout=_BUILD_TIMEOUT)
+
+
+def run_gofmt(source: Path) -> CompletedProcess[str]:
+    """Ask gofmt for what it would change.
+
+    source: a file, or a folder of files.
+    """
+    gofmt = Path(_demand_success(run_go("env", "GOROOT")).strip()) / "bin" / "gofmt"
+    return run([gofmt, "-d", source])
 
 
 def _demand_success(done: CompletedProcess[str]) -> str:
@@ -74,7 +90,7 @@ def _demand_success(done: CompletedProcess[str]) -> str:
 @cache
 def go_version() -> str:
     """Say which Go this is, as in `go1.27.3`."""
-    return _demand_success(_run_go("env", "GOVERSION")).strip()
+    return _demand_success(run_go("env", "GOVERSION")).strip()
 
 
 @cache
@@ -83,21 +99,19 @@ def _program() -> Path:
     content = f"{go_version()}\n{_SOURCE.read_text(encoding='utf-8')}"
     folder = _cache_folder()
     program = folder / f"verify-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "verify.lock", timeout=_BUILD_TIMEOUT):
+    with go_turn():
         if not program.exists():
             with tempfile.TemporaryDirectory(dir=folder) as scratch:
                 built = Path(scratch) / "verify"
-                _demand_success(_run_go("build", "-trimpath", "-o", built, _SOURCE))
+                _demand_success(run_go("build", "-trimpath", "-o", built, _SOURCE))
                 built.replace(program)
     return program
 
 
 def go_source_findings() -> str:
     """Return what gofmt and go vet have to say about verify.go: nothing, where all is well."""
-    gofmt = Path(_demand_success(_run_go("env", "GOROOT")).strip()) / "bin" / "gofmt"
-    form = run([gofmt, "-d", _SOURCE])
-    vet = _run_go("vet", _SOURCE)
+    form = run_gofmt(_SOURCE)
+    vet = run_go("vet", _SOURCE)
     return f"{form.stdout}{form.stderr}{vet.stdout}{vet.stderr}"
 
 

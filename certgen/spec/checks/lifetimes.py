@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from certgen.diagnostics import Diagnostic, Route
-from certgen.model import Bundle, Entry, backdating
+from certgen.lifetime import backdating
+from certgen.model import Bundle, Entry
 from certgen.rfc5280.vocabulary import (
     ExtendedKeyUsage,
 )

@@ -1,0 +1,191 @@
+"""nginx: an include file for a `server` block, one for what connects to an mTLS upstream, and a whole nginx.conf."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from certgen.consumers.callers import allowed_entries, subject_twins
+from certgen.consumers.options import Field, Switch
+from certgen.consumers.port import Deployment, Fault
+from certgen.consumers.proxying import Outbound, ProxyOptions, inbound, judge_proxy, outbound
+from certgen.consumers.templates import Templates, UnquotableError, Verbatim
+from certgen.model import Address, Artifact, Section
+from certgen.rfc5280.vocabulary import DistinguishedName, GeneralNameKind, NameAttribute
+from certgen.tree import CERTIFICATE_FILE, KEY_FILE, TRUST_FILE
+
+SERVER_FILE: Final = "nginx-server.conf"
+UPSTREAM_FILE: Final = "nginx-upstream.conf"
+STANDALONE_FILE: Final = "nginx.conf"
+
+_BARE: Final = re.compile(r"[A-Za-z0-9_./:*\[\]-]+", re.ASCII)
+_SHORT_NAMES: Final = {
+    NameAttribute.DOMAIN_COMPONENT: "DC",
+    NameAttribute.COUNTRY: "C",
+    NameAttribute.STATE: "ST",
+    NameAttribute.LOCALITY: "L",
+    NameAttribute.STREET_ADDRESS: "street",
+    NameAttribute.POSTAL_CODE: "postalCode",
+    NameAttribute.ORGANIZATION: "O",
+    NameAttribute.ORGANIZATIONAL_UNIT: "OU",
+    NameAttribute.SERIAL_NUMBER: "serialNumber",
+    NameAttribute.COMMON_NAME: "CN",
+}
+"""How OpenSSL, which nginx asks, spells each attribute."""
+
+
+class NginxOptions(ProxyOptions):
+    """The reverse proxy nginx: before a program, or as the client of an mTLS server."""
+
+    standalone: Switch = Field(
+        default=False,
+        description="Whether a whole nginx.conf is written too, which runs as it stands in the entry's folder.",
+    )
+
+
+OPTIONS: Final = NginxOptions
+
+
+def quote(text: str) -> str:
+    """Write a text as one word of nginx's language.
+
+    Raises:
+        UnquotableError: it has a `$`, which nginx takes for a variable and cannot be told not to.
+    """
+    if "$" in text:
+        raise UnquotableError("nginx takes `$` for the start of a variable, and has no way to write the sign itself")
+    if _BARE.fullmatch(text):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def judge(deployment: Deployment, options: NginxOptions) -> Iterator[Fault]:
+    """Find what nginx cannot do for an entry."""
+    yield from judge_proxy(deployment, options)
+    yield from _judge_quoting(deployment, options)
+    yield from _judge_twins(deployment, options)
+    yield from _judge_upstream(deployment, options, outbound(deployment, options))
+
+
+def allowed(deployment: Deployment, options: NginxOptions) -> tuple[Address, ...] | None:
+    """Give those whom it lets in among all that the trust accepts."""
+    return options.allow if deployment.is_server else None
+
+
+def render(deployment: Deployment, options: NginxOptions) -> Iterator[Artifact]:
+    """Write the include files of the entry's roles, and the whole configuration where it is asked for."""
+    values = _values(deployment, options)
+    if deployment.is_server:
+        yield _artifact(SERVER_FILE, values)
+    if deployment.is_client:
+        yield _artifact(UPSTREAM_FILE, values)
+    if options.standalone:
+        # nginx reads a relative name from beside its configuration, so the folder runs wherever it is.
+        relative = {"certificate": CERTIFICATE_FILE, "private_key": KEY_FILE, "trust_anchors": TRUST_FILE}
+        yield _artifact(STANDALONE_FILE, {**values, **relative})
+
+
+def distinguished_name(name: DistinguishedName) -> str:
+    """Write a distinguished name as nginx shows it in `$ssl_client_s_dn`: RFC 2253 by OpenSSL, the last part first.
+
+    Raises:
+        UnquotableError: it has an attribute that OpenSSL shows by its bytes.
+    """
+    return ",".join(_attribute(attribute, value) for attribute, value in reversed(name.attributes))
+
+
+_TEMPLATES: Final = Templates("nginx", quote)
+
+
+def _artifact(name: str, values: dict[str, object]) -> Artifact:
+    return Artifact(name, _TEMPLATES.render(f"{name}.j2", **values))
+
+
+def _values(deployment: Deployment, options: NginxOptions) -> dict[str, object]:
+    server, client = inbound(deployment, options), outbound(deployment, options)
+    return {
+        "header": Verbatim(deployment.header),
+        "include": deployment.path(SERVER_FILE),
+        "configuration": deployment.path(STANDALONE_FILE),
+        "certificate": deployment.certificate,
+        "private_key": deployment.private_key,
+        "trust_anchors": deployment.trust_anchors,
+        "depth": max(2, *(deployment.authorities_above(caller) for caller in deployment.bundle.entries)),
+        "names": deployment.names(GeneralNameKind.DNS),
+        "callers": _callers(deployment, options),
+        "inbound": server,
+        "inbound_listen": str(server.listen) if server else "",
+        "inbound_upstream": f"http://{server.upstream}" if server and server.upstream else "",
+        "outbound": client,
+        "outbound_listen": str(client.listen) if client else "",
+        "outbound_upstream": f"https://{client.upstream}" if client and client.upstream else "",
+        "server_name": client.server_name if client and client.server_name else "",
+    }
+
+
+def _callers(deployment: Deployment, options: NginxOptions) -> tuple[str, ...]:
+    """Give those who are let in, each as nginx shows its subject and its issuer; empty for all."""
+    return tuple(
+        f"{distinguished_name(entry.template.subject)} < {distinguished_name(deployment.issuer_subject(entry))}"
+        for entry in allowed_entries(deployment, options.allow)
+    )
+
+
+def _attribute(attribute: str, value: str) -> str:
+    if attribute not in _SHORT_NAMES:
+        raise UnquotableError(f"nginx shows the attribute {attribute} by its bytes")
+    return f"{_SHORT_NAMES[NameAttribute(attribute)]}={_escaped(value)}"
+
+
+def _escaped(value: str) -> str:
+    """Escape as OpenSSL does with its flags for RFC 2253."""
+    last = len(value) - 1
+    written = []
+    for place, character in enumerate(value):
+        is_edge = (character == " " and place in {0, last}) or (character == "#" and place == 0)
+        if character in ',+"\\<>;' or is_edge:
+            written.append(f"\\{character}")
+        elif not character.isascii() or not character.isprintable():
+            written += [f"\\{byte:02X}" for byte in character.encode()]
+        else:
+            written.append(character)
+    return "".join(written)
+
+
+def _judge_quoting(deployment: Deployment, options: NginxOptions) -> Iterator[Fault]:
+    try:
+        quote(deployment.entry.deploy_dir)
+    except UnquotableError as reason:
+        yield Fault("not-quotable", str(reason), "choose another folder", field="deploy_dir")
+    for number, address in enumerate(options.allow or ()):
+        for entry in allowed_entries(deployment, (address,)):
+            try:
+                _callers(deployment, options.model_copy(update={"allow": (entry.address,)}))
+                quote(_callers(deployment, options.model_copy(update={"allow": (entry.address,)}))[0])
+            except UnquotableError as reason:
+                message = f"nginx cannot be told of {entry.address}: {reason}"
+                yield Fault("not-quotable", message, "let another consumer do it", ("allow", number))
+
+
+def _judge_twins(deployment: Deployment, options: NginxOptions) -> Iterator[Fault]:
+    """Refuse to let in by subject and issuer whom they do not tell apart from another."""
+    allow = options.allow or ()
+    for entry in allowed_entries(deployment, allow):
+        for twin in subject_twins(deployment, entry, allow):
+            message = f"nginx cannot tell {entry.address} from {twin.address}: subject and issuer are the same"
+            place = ("allow", allow.index(entry.address))
+            yield Fault("same-identity", message, "give one of them another `common_name`", place)
+
+
+def _judge_upstream(deployment: Deployment, options: NginxOptions, side: Outbound | None) -> Iterator[Fault]:
+    if side is None:
+        return
+    base: tuple[str, ...] = ("client",) if deployment.entry.address.section is Section.PEERS else ()
+    if side.upstream is None and options.standalone:
+        message = "a whole nginx.conf needs the server that it connects to"
+        yield Fault("missing-option", message, "add `upstream: HOST:PORT`", base)
+    if side.upstream is not None and side.server_name is None:
+        message = "nginx cannot check a certificate for an IP address"
+        yield Fault("no-server-name", message, "add `server_name`, a DNS name of the server", (*base, "upstream"))

