@@ -16,7 +16,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from foreign import Purpose, openssl, supports
 
-from certgen.cli.commands import certgen
+from certgen.cli.group import certgen
+from certgen.cli.run import COMMANDS
 from certgen.diagnostics import CertgenError, Severity
 from certgen.model import Address, Bundle, Entry, Section
 from certgen.pipeline import LoadedSpec, PlannedSpec, apply_specs, load_specs, parse_requests, plan_specs
@@ -196,6 +197,7 @@ class Scene:
         specs = [str(path) for path in sorted(self.specs.glob("*.yaml"))]
         at = f"{now or self.now:%Y-%m-%dT%H:%M:%SZ}"
         arguments = ["plan", *specs, "-o", str(self.output), "--at", at, *options]
+        assert COMMANDS, "what has added its commands to the group"
         return CliRunner().invoke(certgen, arguments).exit_code
 
     def plan(

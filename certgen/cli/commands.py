@@ -1,15 +1,16 @@
-"""The commands; each loads, asks the pipeline, and hands the answer to a report."""
+"""The commands about specs and trees; each loads, asks the pipeline, and hands the answer to a report."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from certgen.cli.arguments import load, moment, requests
+from certgen.cli.group import certgen
 from certgen.cli.options import (
     at_option,
     cores,
@@ -20,22 +21,11 @@ from certgen.cli.options import (
 )
 from certgen.cli.progress import ProgressBar
 from certgen.cli.screen import DIFFERENT, SOUND, UNKNOWN, Screen
-from certgen.diagnostics import CertgenError, Diagnostic, error
+from certgen.diagnostics import CertgenError
 from certgen.report.paint import printable
 
 if TYPE_CHECKING:
-    from certgen.inspection import Inspection
-    from certgen.pipeline import LoadedSpec
-    from certgen.plan.values import Requests
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="certgen")
-def certgen() -> None:
-    """Compile a YAML spec of certificate authorities, servers and clients into a tree of PEM files.
-
-    Exit codes: 0 all is as the spec says, 1 it is not, 2 cannot tell.
-    """
+    pass
 
 
 @certgen.command()
@@ -69,7 +59,7 @@ def init(file: Path, **options: Any) -> None:
 def validate(specs: tuple[Path, ...], **options: Any) -> None:
     """Check specs, and nothing else."""
     screen = Screen.of(options)
-    loaded = _load(screen, "validate", specs)
+    loaded = load(screen, "validate", specs)
     if screen.is_json:
         from certgen.report import json_v1
 
@@ -96,12 +86,12 @@ def plan(specs: tuple[Path, ...], output: Path, at: str | None, is_all: bool, **
     Exit 1 where it would do something.
     """
     screen = Screen.of(options)
-    loaded = _load(screen, "plan", specs)
+    loaded = load(screen, "plan", specs)
     from certgen.pipeline import plan_specs, unclaimed_trees
     from certgen.report.plan import plan_diagnostics, render_differences, render_plan
 
     try:
-        planned = plan_specs(loaded, output, _moment(screen, "plan", at), _requests(loaded, options))
+        planned = plan_specs(loaded, output, moment(screen, "plan", at), requests(loaded, options))
     except CertgenError as reason:
         screen.fail("plan", reason.diagnostics)
     unclaimed = unclaimed_trees(loaded, output)
@@ -137,7 +127,7 @@ def apply(specs: tuple[Path, ...], output: Path, exit_code: bool, jobs: int | No
     A second run writes nothing.
     """
     screen = Screen.of(options)
-    loaded = _load(screen, "apply", specs)
+    loaded = load(screen, "apply", specs)
     from certgen.pipeline import apply_specs, unclaimed_trees
     from certgen.report.plan import plan_diagnostics, render_outcome
 
@@ -146,7 +136,7 @@ def apply(specs: tuple[Path, ...], output: Path, exit_code: bool, jobs: int | No
     bar = ProgressBar(is_shown=sys.stderr.isatty() and not screen.is_quiet)
     try:
         outcomes = apply_specs(
-            loaded, output, datetime.now(UTC), _requests(loaded, options), bar.advance, jobs=jobs or cores()
+            loaded, output, datetime.now(UTC), requests(loaded, options), bar.advance, jobs=jobs or cores()
         )
     except CertgenError as reason:
         bar.close()
@@ -176,11 +166,11 @@ def verify(specs: tuple[Path, ...], output: Path, at: str | None, **options: Any
     By another path than the one that made them. Exit 1 on findings.
     """
     screen = Screen.of(options)
-    loaded = _load(screen, "verify", specs)
+    loaded = load(screen, "verify", specs)
     from certgen.store.disk import Tree
     from certgen.verify.audit import verify as audit
 
-    now = _moment(screen, "verify", at)
+    now = moment(screen, "verify", at)
     try:
         found = {item.bundle.name: audit(item.bundle, Tree(output / item.bundle.name), now) for item in loaded}
     except CertgenError as reason:
@@ -203,42 +193,6 @@ def verify(specs: tuple[Path, ...], output: Path, at: str | None, **options: Any
 
 
 @certgen.command()
-@click.argument("what", nargs=-1, required=True, metavar="PATH|ADDRESS...")
-@output_option
-@at_option
-@screen_options
-def inspect(what: tuple[str, ...], output: Path, at: str | None, **options: Any) -> None:
-    """Say in words what a certificate holds.
-
-    Or a key, a signing request, a revocation list; of a file, a folder, an entry, or `-` for standard input.
-    """
-    screen = Screen.of(options)
-    from certgen.report import json_v1
-    from certgen.report.inspection import render_inspection
-
-    now = _moment(screen, "inspect", at)
-    bodies: list[dict[str, Any]] = []
-    problems: list[Diagnostic] = []
-    for text in what:
-        try:
-            found = _inspected(text, output, now)
-        except CertgenError as reason:
-            problems += reason.diagnostics
-            continue
-        for source, items in found:
-            bodies += [{"source": source, "kind": item.kind, **dict(item.facts)} for item in items]
-            if not screen.is_json:
-                paint, width = screen.painter(sys.stdout), screen.width(sys.stdout)
-                screen.result(render_inspection(source, items, paint, width, is_verbose=screen.is_verbose))
-    if problems and not screen.is_json:
-        screen.fail("inspect", problems)
-    screen.diagnose(problems)
-    if screen.is_json:
-        screen.result(json_v1.render("inspect", {"items": bodies, "diagnostics": json_v1.diagnostics(problems)}))
-    sys.exit(UNKNOWN if problems else SOUND)
-
-
-@certgen.command()
 def schema() -> None:
     """Print the JSON Schema, for editors."""
     import json
@@ -246,55 +200,3 @@ def schema() -> None:
     from certgen.spec.schema import json_schema
 
     sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")
-
-
-def _moment(screen: Screen, command: str, at: str | None) -> datetime:
-    """Give the time for which to judge: that of `--at`, or now."""
-    now = datetime.now(UTC).replace(microsecond=0)
-    if at is None:
-        return now
-    from certgen.pipeline import parse_moment
-
-    try:
-        return parse_moment(at, now)
-    except CertgenError as reason:
-        screen.fail(command, (replace(problem, where="--at") for problem in reason.diagnostics))
-
-
-def _load(screen: Screen, command: str, specs: tuple[Path, ...]) -> tuple[LoadedSpec, ...]:
-    """Read and check the specs of a run, those of `specs/` where none is named, and show their warnings."""
-    from certgen.pipeline import find_specs, load_specs
-
-    try:
-        loaded = load_specs(specs or find_specs(Path("specs")))
-    except CertgenError as reason:
-        screen.fail(command, reason.diagnostics)
-    screen.diagnose(warning for item in loaded for warning in item.warnings)
-    return loaded
-
-
-def _requests(loaded: tuple[LoadedSpec, ...], options: dict[str, Any]) -> dict[str, Requests]:
-    from certgen.pipeline import parse_requests
-
-    return parse_requests(
-        loaded,
-        renew=options["renew"],
-        rekey=options["rekey"],
-        prune=options["prune"],
-        no_renew=options["no_renew"],
-    )
-
-
-def _inspected(text: str, output: Path, now: datetime) -> list[tuple[str, tuple[Inspection, ...]]]:
-    """Find what a person means, a path or an address, and describe it."""
-    from certgen.certificates import UnreadableError
-    from certgen.inspection import inspect as describe
-    from certgen.store.files import find_readable
-
-    found: list[tuple[str, tuple[Inspection, ...]]] = []
-    for source, content in find_readable(text, output):
-        try:
-            found.append((source, describe(content, now)))
-        except UnreadableError as reason:
-            raise CertgenError([error("unreadable", f"{source}: {reason}", where=source)]) from None
-    return found

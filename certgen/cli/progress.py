@@ -15,8 +15,9 @@ PATIENCE: Final = 1.0
 class ProgressBar:
     """Shows the changes done of the changes in all; nothing where it is not shown."""
 
-    def __init__(self, *, is_shown: bool) -> None:
+    def __init__(self, *, is_shown: bool, what: str = "certificates") -> None:
         self._is_shown = is_shown
+        self._what = what
         self._began = time.monotonic()
         self._bar: Progress | None = None
 
@@ -26,7 +27,7 @@ class ProgressBar:
             return
         bar = self._bar or self._open()
         if not bar.task_ids:
-            bar.add_task("certificates", total=total)
+            bar.add_task(self._what, total=total)
         bar.update(bar.task_ids[0], completed=done, total=total)
 
     def close(self) -> None:
@@ -38,7 +39,7 @@ class ProgressBar:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("certificates"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (TextColumn(self._what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
         self._bar.start()
         return self._bar

@@ -8,8 +8,12 @@ from io import TextIOWrapper
 
 import click
 
-from certgen.cli.commands import certgen
+from certgen.cli import commands, handshaking, inspecting
+from certgen.cli.group import certgen
 from certgen.cli.screen import SOUND, UNKNOWN
+
+COMMANDS = (commands, handshaking, inspecting)
+"""The modules that add their commands to the group by being imported."""
 
 
 def run() -> None:

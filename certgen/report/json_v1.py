@@ -11,6 +11,7 @@ from typing import Any, Final
 from certgen.apply import Outcome
 from certgen.diagnostics import Diagnostic
 from certgen.plan.values import Change, Plan
+from certgen.prove.values import Challenge, Encounter, Proof, Trial
 from certgen.report.plan import difference, plan_diagnostics
 
 VERSION: Final = 1
@@ -68,6 +69,55 @@ def outcome(item: Outcome, folder: Path) -> dict[str, Any]:
         "removed": list(item.removed),
         "mended": list(item.mended),
         "resumed": item.resumed,
+    }
+
+
+def proof(item: Proof) -> dict[str, Any]:
+    """Give what was tried on one tree, meeting by meeting."""
+    return {
+        "name": item.name,
+        "at": _moment(item.at),
+        "judgement": str(item.judgement),
+        "handshakes": item.handshakes,
+        "dates_judged_outside_the_handshakes": item.dates_apart,
+        "meetings": [_meeting(one) for one in item.encounters],
+        "strangers": [_challenge(one) for one in item.challenges],
+        "findings": diagnostics(item.findings),
+        "not_judged": diagnostics(item.unknowns),
+    }
+
+
+def _meeting(one: Encounter) -> dict[str, Any]:
+    return {
+        "server": str(one.server),
+        "client": str(one.client),
+        "expected": one.is_expected,
+        "judgement": str(one.judgement),
+        "handshakes": [_trial(trial) for trial in one.trials],
+        "turned_away_by": list(one.turned_away_by),
+        "obstacle": one.obstacle,
+    }
+
+
+def _challenge(one: Challenge) -> dict[str, Any]:
+    return {
+        "address": str(one.address),
+        "stranger": str(one.stranger),
+        "judgement": str(one.judgement),
+        "handshakes": [_trial(trial) for trial in one.trials],
+        "obstacle": one.obstacle,
+    }
+
+
+def _trial(trial: Trial) -> dict[str, Any]:
+    refusal = trial.refusal
+    return {
+        "version": trial.version,
+        "name": trial.name,
+        "accepted": refusal is None,
+        "refused_by": str(refusal.side) if refusal else None,
+        "cause": str(refusal.cause) if refusal else None,
+        "words": refusal.words if refusal else None,
     }
 
 

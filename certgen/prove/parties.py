@@ -1,0 +1,119 @@
+"""The entries of a spec with their files: what ssl needs of each, and why one cannot take part."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from certgen.certificates import UnreadableError, parse_certificates
+from certgen.model import Address, Bundle, Certificate, Entry
+from certgen.rfc5280.vocabulary import KeyAlgorithm
+from certgen.store.disk import Tree
+from certgen.tls.contexts import Credentials, MismatchedPairError, UnusableCredentialsError, client_context
+from certgen.tree import CERTIFICATE_FILE, KEY_FILE, TRUST_FILE, FileKind, FileState
+
+POST_QUANTUM_SINCE: Final = (3, 5)
+"""The version of OpenSSL that knows ML-DSA."""
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """An end entity that may take part in handshakes."""
+
+    entry: Entry
+    credentials: Credentials | None = None
+    anchors: bytes = field(default=b"", repr=False)
+    path: tuple[Certificate, ...] = ()
+    """What its certificate file holds."""
+    trusted: tuple[Certificate, ...] = ()
+    """What its trust file holds."""
+    obstacle: str | None = None
+    """Why nothing can be told of it."""
+    fault: str | None = None
+    """What is wrong with its files, so that it cannot take part."""
+    is_mismatched: bool = False
+    """Whether the fault is a private key that is not the certificate's."""
+
+    def own(self) -> Credentials:
+        """Give the credentials of one that can meet others.
+
+        Raises:
+            LookupError: it cannot.
+        """
+        if self.credentials is None:
+            raise LookupError(str(self.entry.address))
+        return self.credentials
+
+    @property
+    def can_meet(self) -> bool:
+        """Whether ssl can use its files."""
+        return self.obstacle is None and self.fault is None
+
+
+def gather_parties(bundle: Bundle, tree: Tree) -> dict[Address, Party]:
+    """Read the files of all end entities.
+
+    Args:
+        bundle: what the spec describes.
+        tree: the tree; it is only read, and CA keys not even that.
+    """
+    return {entry.address: _party(entry, bundle, tree) for entry in bundle.entries if not entry.is_ca}
+
+
+def gather_roots(bundle: Bundle, tree: Tree) -> dict[Address, tuple[Certificate, ...]]:
+    """Give the certificates of every root; empty where its file cannot be read."""
+    roots: dict[Address, tuple[Certificate, ...]] = {}
+    for entry in bundle.entries:
+        if entry.supplied is not None:
+            roots[entry.address] = entry.supplied.roots
+        elif entry.is_root:
+            path = f"{entry.address}/{CERTIFICATE_FILE}"
+            roots[entry.address] = _certificates(tree.read([path])[path])[:1]
+    return roots
+
+
+def _party(entry: Entry, bundle: Bundle, tree: Tree) -> Party:
+    paths = {name: f"{entry.address}/{name}" for name in (CERTIFICATE_FILE, KEY_FILE, TRUST_FILE)}
+    found = tree.read(paths.values())
+    states = {name: found[path] for name, path in paths.items()}
+    path, trusted = _certificates(states[CERTIFICATE_FILE]), _certificates(states[TRUST_FILE])
+    obstacle = _obstacle(entry, bundle, states)
+    if obstacle is not None:
+        return Party(entry, path=path, trusted=trusted, obstacle=obstacle)
+    for name, certificates in ((CERTIFICATE_FILE, path), (TRUST_FILE, trusted)):
+        if not certificates:
+            return Party(entry, path=path, trusted=trusted, fault=f"{paths[name]} holds no certificate")
+    credentials = Credentials(tree.root / paths[CERTIFICATE_FILE], tree.root / paths[KEY_FILE])
+    anchors = states[TRUST_FILE].content
+    try:
+        client_context(credentials, anchors)
+    except UnusableCredentialsError as reason:
+        is_mismatched = isinstance(reason, MismatchedPairError)
+        fault = f"{entry.address}: {reason}"
+        return Party(entry, path=path, trusted=trusted, fault=fault, is_mismatched=is_mismatched)
+    return Party(entry, credentials, anchors, path, trusted)
+
+
+def _obstacle(entry: Entry, bundle: Bundle, states: Mapping[str, FileState]) -> str | None:
+    """Say why nothing can be told of an entry: files that are not here, or an algorithm that ssl does not know."""
+    if states[KEY_FILE].kind is FileKind.ABSENT and states[CERTIFICATE_FILE].kind is not FileKind.ABSENT:
+        return "its private key is not on this machine"
+    for name, state in states.items():
+        if state.kind is not FileKind.FILE:
+            return f"its {name} {'is not there' if state.kind is FileKind.ABSENT else f'is {state.reason}'}"
+    chain = (entry, *bundle.issuers_above(entry.address))
+    unknown = next((algorithm for one in chain if _is_unknown(algorithm := one.key.algorithm)), None)
+    return f"{ssl.OPENSSL_VERSION.rsplit(' ', 3)[0]} of this Python does not know {unknown}" if unknown else None
+
+
+def _is_unknown(algorithm: KeyAlgorithm) -> bool:
+    return algorithm.is_post_quantum and ssl.OPENSSL_VERSION_INFO[:2] < POST_QUANTUM_SINCE
+
+
+def _certificates(state: FileState) -> tuple[Certificate, ...]:
+    try:
+        return parse_certificates(state.content) if state.kind is FileKind.FILE else ()
+    except UnreadableError:
+        return ()

@@ -1,0 +1,76 @@
+"""The proof of one tree: parties, encounters, challenges, findings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from typing import TypeVar
+
+from certgen.diagnostics import error
+from certgen.model import Bundle
+from certgen.prove.challenges import Challenges
+from certgen.prove.encounters import Encounters
+from certgen.prove.findings import Findings
+from certgen.prove.parties import gather_parties, gather_roots
+from certgen.prove.shadow import Shadow
+from certgen.prove.values import Proof
+from certgen.store.disk import Tree
+from certgen.store.scratch import scratch
+
+Progress = Callable[[int, int], None]
+"""Takes the attempts done and the attempts in all."""
+
+_T = TypeVar("_T")
+
+
+def prove(  # noqa: PLR0913 - the tree and its two times, and how to go about it
+    bundle: Bundle,
+    tree: Tree,
+    now: datetime,
+    at: datetime | None = None,
+    progress: Progress = lambda done, total: None,  # noqa: ARG005 - the observer that looks away
+    *,
+    jobs: int = 1,
+) -> Proof:
+    """Let every client meet every server, and try all who must be kept out.
+
+    Args:
+        bundle: what the spec describes.
+        tree: its tree; it is only read, and the keys of its CAs not even that.
+        now: the time of this machine, by which ssl judges, aware, in UTC.
+        at: the time for which to judge; dates are then judged outside the handshakes.
+        progress: told after each attempt.
+        jobs: how many threads shake hands; OpenSSL lets go of the interpreter meanwhile.
+    """
+    if not tree.paths():
+        missing = error("no-tree", f"there is no tree of {bundle.name}", help="run `certgen apply`", where=bundle.name)
+        return Proof(bundle.name, at or now, (), (), (), (missing,))
+    parties, roots = gather_parties(bundle, tree), gather_roots(bundle, tree)
+    with scratch() as files:
+        meetings = tuple(Encounters(bundle, parties, roots, at).attempts())
+        strangers = tuple(Challenges(bundle, parties, roots, Shadow(bundle, now, files)).attempts())
+        total = len(meetings) + len(strangers)
+        encounters = _attempt(meetings, lambda done: progress(done, total), jobs)
+        challenges = _attempt(strangers, lambda done: progress(len(meetings) + done, total), jobs)
+    findings = Findings(bundle, parties, roots, at or now)
+    return Proof(
+        name=bundle.name,
+        at=at or now,
+        encounters=encounters,
+        challenges=challenges,
+        findings=findings.find(encounters, challenges),
+        unknowns=findings.unknowns(encounters, challenges),
+        handshakes=sum(len(one.trials) for one in encounters) + sum(len(one.trials) for one in challenges),
+        dates_apart=at is not None,
+    )
+
+
+def _attempt(attempts: Iterable[Callable[[], _T]], progress: Callable[[int], None], jobs: int) -> tuple[_T, ...]:
+    """Carry out attempts in their order, several at once."""
+    done: list[_T] = []
+    with ThreadPoolExecutor(jobs) as threads:
+        for result in threads.map(lambda attempt: attempt(), attempts):
+            done.append(result)
+            progress(len(done))
+    return tuple(done)
