@@ -28,7 +28,7 @@ FLOORS = (
     ("spec.inheritance",),
     ("spec.resolve", "spec.checks", "plan", "rendering"),
     ("loading", "apply"),
-    ("requests", "verify", "prove"),
+    ("requests", "verify", "prove", "talk"),
     ("pipeline", "report"),
     ("cli",),
     ("__main__",),

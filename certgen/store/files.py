@@ -133,6 +133,38 @@ def find_readable(text: str, output: Path) -> list[tuple[str, bytes]]:
     return [(str(item), _content(item)) for item in paths]
 
 
+def find_entry_folder(text: str, output: Path) -> Path:
+    """Find the folder of an entry.
+
+    Args:
+        text: an address, which may be qualified, or the folder itself.
+        output: the folder of all trees.
+
+    Raises:
+        CertgenError: there is none, or there are several.
+    """
+    candidates = _certificate_of(text, output)
+    if not candidates and (Path(text) / CERTIFICATE_FILE).is_file():
+        return Path(text)
+    if not candidates:
+        message = f"`{text}` is neither an entry below {output}/ nor a folder with {CERTIFICATE_FILE}"
+        raise CertgenError(
+            [error("not-found", message, help="for example servers/api; `-o` names the output", where=text)]
+        )
+    return candidates[0].parent
+
+
+def append_private(path: Path) -> None:
+    """Make a file that only its owner can read, if it is not there, for somebody who will add to it.
+
+    Raises:
+        CertgenError: the disk refused.
+    """
+    with explained(path):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        os.close(descriptor)
+
+
 def _paths_of(text: str, output: Path) -> list[Path]:
     path = Path(text)
     if path.is_dir() and text:

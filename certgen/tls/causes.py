@@ -32,6 +32,8 @@ class Cause(StrEnum):
     NOT_ALLOWED = "not_allowed"
     BAD_CERTIFICATE = "bad_certificate"
     """Something about the certificate, and the other side does not say what."""
+    CLOSED = "closed"
+    """The other side went away without a word."""
     OTHER = "other"
 
 
@@ -48,6 +50,7 @@ SENTENCES: Final = {
     Cause.UNSUPPORTED: "the two have no version, cipher or signature algorithm in common",
     Cause.NOT_ALLOWED: "the certificate is sound, and its bearer is not let in",
     Cause.BAD_CERTIFICATE: "it does not accept the certificate, and does not say why",
+    Cause.CLOSED: "of something that it does not say: it closed the connection",
     Cause.OTHER: "of another reason",
 }
 """Each cause in words, after `because`."""

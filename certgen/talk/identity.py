@@ -1,0 +1,52 @@
+"""An entry's folder as ssl takes it, wherever it is: in a tree, or copied to its host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from certgen.certificates import UnreadableError, parse_certificates
+from certgen.diagnostics import CertgenError, error
+from certgen.model import Certificate
+from certgen.store.files import find_entry_folder, read_file
+from certgen.tls.contexts import Credentials
+from certgen.tree import CERTIFICATE_FILE, KEY_FILE, TRUST_FILE, FileKind
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who serves or connects."""
+
+    name: str
+    """Its address, or its folder."""
+    credentials: Credentials
+    anchors: bytes = field(repr=False)
+    certificate: Certificate
+
+
+def load_identity(text: str, output: Path) -> Identity:
+    """Find an entry's folder and read what it holds.
+
+    Args:
+        text: an address, which may be qualified, or a folder with cert.pem, key.pem and ca.pem.
+        output: the folder of all trees.
+
+    Raises:
+        CertgenError: there is no such folder, or a file in it is missing or cannot be read.
+    """
+    folder = find_entry_folder(text, output)
+    contents: dict[str, bytes] = {}
+    for name in (CERTIFICATE_FILE, KEY_FILE, TRUST_FILE):
+        state = read_file(folder / name)
+        if state.kind is not FileKind.FILE:
+            reason = "is not there" if state.kind is FileKind.ABSENT else f"cannot be read: {state.reason}"
+            help_ = "make it with `certgen apply`, on the machine that has the key" if name == KEY_FILE else None
+            raise CertgenError([error("file-missing", f"{folder / name} {reason}", help=help_, where=text)])
+        contents[name] = state.content
+    try:
+        certificate = parse_certificates(contents[CERTIFICATE_FILE])[0]
+    except UnreadableError as reason:
+        place = str(folder / CERTIFICATE_FILE)
+        raise CertgenError([error("unreadable", f"{place}: {reason}", where=place)]) from None
+    credentials = Credentials(folder / CERTIFICATE_FILE, folder / KEY_FILE)
+    return Identity(text, credentials, contents[TRUST_FILE], certificate)
