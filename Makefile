@@ -58,7 +58,7 @@ demo: .venv/.package
 	@$(call show,certgen apply specs/quickstart.yaml)
 	@$(call show,find output/quickstart -type f | sort)
 	@$(call show,certgen apply specs/quickstart.yaml)
-	@$(call show,certgen plan specs/quickstart.yaml)
+	@$(call show,certgen prove specs/quickstart.yaml)
 
 test: .venv/.dev system-programs
 	@$(WITH_VENV) && pytest -q -n auto --cov

@@ -17,13 +17,13 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "certgen"
 
 FLOORS = (
-    ("diagnostics", "starter", "lifetime", "rfc5280"),
+    ("diagnostics", "starter", "lifetime", "rfc5280", "tls"),
     ("model", "spec.composer", "spec.document"),
     ("manifest",),
     ("tree", "certificates", "encoders", "spec.fields"),
     ("spec.types", "consumers"),
     ("spec.schema", "issue", "inspection"),
-    ("spec.references", "spec.explain", "observe", "signers", "store", "tls"),
+    ("spec.references", "spec.explain", "observe", "signers", "store"),
     ("spec.supplied",),
     ("spec.inheritance",),
     ("spec.resolve", "spec.checks", "plan", "rendering"),

@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from certgen.consumers.registry import consumer_names, options_model
+from certgen.pipeline import load_specs
+
 REPOSITORY = Path(__file__).parent.parent
 PACKAGE = REPOSITORY / "certgen"
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -62,7 +65,7 @@ def test_every_option_that_the_readme_names_exists_and_has_help() -> None:
 @pytest.mark.parametrize(
     ("sentence", "options", "expected"),
     [
-        ("`plan`, `verify` and `inspect` take `--at TIME`", ["--at"], {"plan", "verify", "inspect"}),
+        ("`plan`, `verify`, `prove` and `inspect` take `--at TIME`", ["--at"], {"plan", "verify", "prove", "inspect"}),
         ("`plan` and `apply` take:", ["--prune", "--renew", "--rekey", "--no-renew"], {"plan", "apply"}),
     ],
 )
@@ -94,10 +97,18 @@ def test_the_readme_shows_what_the_program_prints(tmp_path: Path) -> None:
     spec.parent.mkdir()
     shutil.copy(REPOSITORY / "specs/quickstart.yaml", spec)
     steps = session()
-    assert [command.split()[1] for command, _ in steps] == ["apply", "apply", "plan", "apply", "validate", "plan"]
+    assert [command.split()[1] for command, _ in steps] == [
+        "apply",
+        "apply",
+        "prove",
+        "plan",
+        "apply",
+        "validate",
+        "plan",
+    ]
     for number, (command, output) in enumerate(steps):
         text = (REPOSITORY / "specs/quickstart.yaml").read_text()
-        if number >= 2:
+        if number >= 3:
             text = text.replace("[api.shop.example, localhost, 127", "[api.shop.example, api.internal, localhost, 127")
         if command.startswith("certgen validate"):
             text = text.replace("common_name", "comon_name")
@@ -239,3 +250,30 @@ def test_no_code_is_documented_twice_in_one_table() -> None:
 def test_every_line_says_what_a_code_means_and_what_to_do() -> None:
     rows = re.findall(r"^\| `[a-z0-9-]+` \|.*$", DIAGNOSTICS.read_text(encoding="utf-8"), re.MULTILINE)
     assert [row for row in rows if len([cell for cell in row.strip("|").split(" | ") if cell.strip()]) != 3] == []
+
+
+# Snippets
+
+
+def test_the_page_on_snippets_names_every_consumer_and_every_option() -> None:
+    page = (REPOSITORY / "docs" / "snippets.md").read_text(encoding="utf-8")
+    for consumer in consumer_names():
+        section = page.split(f"\n## {consumer}\n")[1].split("\n## ")[0]
+        rows = {
+            name for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
+        }
+        options = set(options_model(consumer).model_fields)
+        assert options <= rows, consumer
+
+
+def test_the_page_on_snippets_shows_a_spec_that_compiles(tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs" / "snippets.md").read_text(encoding="utf-8")
+    shown = re.search(r"```yaml\n(version: 1.*?)```", page, re.DOTALL)
+    assert shown is not None
+    (tmp_path / "shop.yaml").write_text(shown[1])
+    (loaded,) = load_specs([tmp_path / "shop.yaml"])
+    assert {snippet.consumer for entry in loaded.bundle.entries for snippet in entry.snippets} == {
+        "nginx",
+        "envoy",
+        "go",
+    }

@@ -27,7 +27,7 @@ quietly() {
 
 # The files of the package below a folder.
 package_files() {
-    (cd "$1" && find certgen -type f ! -path '*/__pycache__/*' | sort)
+    (cd "$1" && find certgen -type f ! -path '*/__pycache__/*' ! -path '*/golden/*' | sort)
 }
 
 quietly "$python" -m build --wheel --outdir "$work/dist" "$root"
@@ -52,9 +52,21 @@ quietly "$certgen" apply
 [ -z "$(find output -name key.pem ! -perm 600)" ] || fail "certgen apply wrote a key that others can read"
 
 quietly "$certgen" plan
+quietly "$certgen" prove
+
+cat >snippets.yaml <<'END'
+version: 1
+ca:
+defaults: {snippets: [nginx, envoy, go]}
+servers: {api: {sans: localhost}}
+END
+quietly "$certgen" apply snippets.yaml
+for file in nginx-server.conf envoy.yaml go/mtls.go; do
+    [ -s "output/snippets/servers/api/$file" ] || fail "certgen apply wrote no $file"
+done
 
 "$certgen" schema >schema.json || fail "exit status $? from: certgen schema"
 "$work/venv/bin/python" -c 'import json; assert json.load(open("schema.json"))["properties"]["version"]' ||
     fail "certgen schema printed no schema of the language"
 
-echo "The wheel works: init, apply, plan, schema."
+echo "The wheel works: init, apply, plan, prove, snippets, schema."

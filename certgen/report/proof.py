@@ -15,12 +15,12 @@ WIDTH: Final = 80
 LONGEST_LABEL: Final = 24
 
 _STRANGERS: Final = {
-    Stranger.NOBODY: "nobody",
+    Stranger.NOBODY: "no certificate",
     Stranger.OTHER_AUTHORITY: "other CA",
-    Stranger.SERVER_AS_CLIENT: "server",
+    Stranger.SERVER_AS_CLIENT: "a server's",
     Stranger.EXPIRED: "expired",
     Stranger.WRONG_NAME: "wrong name",
-    Stranger.FALSE_SERVER: "other CA",
+    Stranger.FALSE_SERVER: "other CA's server",
 }
 """The headings of the columns of strangers."""
 
@@ -62,10 +62,9 @@ def _strangers(proof: Proof, paint: Painter, width: int, *, is_server: bool) -> 
     rows = tuple(dict.fromkeys(one.address for one in chosen))
     kinds = [stranger for stranger in Stranger if stranger in {one.stranger for one in chosen}]
     cells = {(one.address, _STRANGERS[one.stranger]): _kept_out(one.judgement) for one in chosen}
-    title = "is kept out" if is_server else "servers kept out"
     if cells:
         columns = tuple(_STRANGERS[kind] for kind in kinds)
-        yield from _Table(title, rows, columns, cells).lines(paint, width)
+        yield from _Table("is kept out", rows, columns, cells).lines(paint, width)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Floor 6: why a handshake fails: a closed set of causes, read from OpenSSL's errors and from TLS alerts."""
+"""Floor 0: why a handshake fails: a closed set of causes, read from OpenSSL's errors and from TLS alerts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 6: contexts of the standard library's ssl, as strict as Python 3.13 makes them."""
+"""Floor 0: contexts of the standard library's ssl, as strict as Python 3.13 makes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 6: a handshake in memory: two ends of the standard library's ssl, and no network between them."""
+"""Floor 0: a handshake in memory: two ends of the standard library's ssl, and no network between them."""
 
 from __future__ import annotations
 
