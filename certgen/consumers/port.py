@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from certgen.diagnostics import Route, Severity
 from certgen.model import Address, AnchorFile, Artifact, Bundle, Entry, Section
 from certgen.rfc5280.vocabulary import DistinguishedName, ExtendedKeyUsage, GeneralNameKind
 from certgen.tree import CERTIFICATE_FILE, KEY_FILE, TRUST_FILE, first_line
+
+UNKNOWN_DEPTH: Final = 4
+"""How many CAs may stand above what an anchor file brings, for all that a spec knows."""
 
 OptionsT_contra = TypeVar("OptionsT_contra", contravariant=True)
 
@@ -81,6 +84,18 @@ class Deployment:
         """The entries of the spec that its trust lets in as clients, itself aside."""
         return tuple(entry for entry in self.bundle.entries if self.lets_in(entry) and entry is not self.entry)
 
+    @cached_property
+    def servers(self) -> tuple[Entry, ...]:
+        """The entries of the spec that it accepts as servers, itself aside."""
+        return tuple(
+            entry
+            for entry in self.bundle.entries
+            if ExtendedKeyUsage.SERVER_AUTH in entry.template.extended_key_usage
+            and not entry.is_ca
+            and entry is not self.entry
+            and self.trusts(entry)
+        )
+
     def lets_in(self, caller: Entry) -> bool:
         """Whether its trust lets an entry in as a client; also where an anchor file may, for all that is known."""
         is_client = ExtendedKeyUsage.CLIENT_AUTH in caller.template.extended_key_usage and not caller.is_ca
@@ -100,12 +115,17 @@ class Deployment:
         """Give the distinguished name of the CA that signs an entry."""
         return self.bundle.issuers_above(entry.address)[0].template.subject
 
-    def authorities_above(self, entry: Entry) -> int:
-        """Count the CAs above an entry, its root too."""
-        return sum(len(above.supplied.path) + 1 if above.supplied else 1 for above in self._above(entry.address))
+    def depth(self, others: Iterable[Entry]) -> int:
+        """Give how many CAs may stand above a peer's certificate, its root too: never less than two.
 
-    def _above(self, address: Address) -> tuple[Entry, ...]:
-        return self.bundle.issuers_above(address)
+        Args:
+            others: the peers; where anchor files are trusted, others may come that the spec does not know.
+        """
+        return max(UNKNOWN_DEPTH if self.trusts_files else 2, *(0, *map(self._authorities_above, others)))
+
+    def _authorities_above(self, entry: Entry) -> int:
+        above = self.bundle.issuers_above(entry.address)
+        return sum(len(issuer.supplied.path) + 1 if issuer.supplied else 1 for issuer in above)
 
 
 class Consumer(Protocol[OptionsT_contra]):

@@ -11,8 +11,8 @@ from certgen.consumers.callers import judge_allow
 from certgen.consumers.options import Addresses, Endpoint, Field, HostName, Listen, Options, Upstream
 from certgen.consumers.port import Deployment, Fault
 from certgen.diagnostics import Severity
-from certgen.model import Entry, Section
-from certgen.rfc5280.vocabulary import ExtendedKeyUsage, GeneralNameKind
+from certgen.model import Section
+from certgen.rfc5280.vocabulary import GeneralNameKind
 
 SERVER_PORT: Final = 8443
 CLIENT_PORT: Final = 8080
@@ -144,17 +144,8 @@ def _server_names(deployment: Deployment) -> set[str]:
     """Give the DNS names of all servers that an entry trusts; none where it trusts roots of which nothing is known."""
     if deployment.trusts_files:
         return set()
-    servers = [entry for entry in deployment.bundle.entries if _is_server(entry) and deployment.trusts(entry)]
-    return {
-        name.value
-        for server in servers
-        for name in server.template.subject_alt_names
-        if name.kind == GeneralNameKind.DNS
-    }
-
-
-def _is_server(entry: Entry) -> bool:
-    return not entry.is_ca and ExtendedKeyUsage.SERVER_AUTH in entry.template.extended_key_usage
+    names = (name for server in deployment.servers for name in server.template.subject_alt_names)
+    return {name.value for name in names if name.kind == GeneralNameKind.DNS}
 
 
 def _covers(borne: str, name: str) -> bool:

@@ -11,7 +11,7 @@ from certgen.consumers.options import Field, Switch
 from certgen.consumers.port import Deployment, Fault
 from certgen.consumers.proxying import Outbound, ProxyOptions, inbound, judge_proxy, outbound
 from certgen.consumers.templates import Templates, UnquotableError, Verbatim
-from certgen.model import Address, Artifact, Section
+from certgen.model import Address, Artifact, Entry, Section
 from certgen.rfc5280.vocabulary import DistinguishedName, GeneralNameKind, NameAttribute
 from certgen.tree import CERTIFICATE_FILE, KEY_FILE, TRUST_FILE
 
@@ -112,9 +112,10 @@ def _values(deployment: Deployment, options: NginxOptions) -> dict[str, object]:
         "certificate": deployment.certificate,
         "private_key": deployment.private_key,
         "trust_anchors": deployment.trust_anchors,
-        "depth": max(2, *(deployment.authorities_above(caller) for caller in deployment.bundle.entries)),
+        "caller_depth": deployment.depth(deployment.callers),
+        "server_depth": deployment.depth(deployment.servers),
         "names": deployment.names(GeneralNameKind.DNS),
-        "callers": _callers(deployment, options),
+        "callers": tuple(_caller(deployment, entry) for entry in allowed_entries(deployment, options.allow)),
         "inbound": server,
         "inbound_listen": str(server.listen) if server else "",
         "inbound_upstream": f"http://{server.upstream}" if server and server.upstream else "",
@@ -125,12 +126,10 @@ def _values(deployment: Deployment, options: NginxOptions) -> dict[str, object]:
     }
 
 
-def _callers(deployment: Deployment, options: NginxOptions) -> tuple[str, ...]:
-    """Give those who are let in, each as nginx shows its subject and its issuer; empty for all."""
-    return tuple(
-        f"{distinguished_name(entry.template.subject)} < {distinguished_name(deployment.issuer_subject(entry))}"
-        for entry in allowed_entries(deployment, options.allow)
-    )
+def _caller(deployment: Deployment, entry: Entry) -> str:
+    """Give a caller as nginx shows its subject and its issuer, in one text."""
+    issuer = deployment.issuer_subject(entry)
+    return f"{distinguished_name(entry.template.subject)} < {distinguished_name(issuer)}"
 
 
 def _attribute(attribute: str, value: str) -> str:
@@ -159,14 +158,13 @@ def _judge_quoting(deployment: Deployment, options: NginxOptions) -> Iterator[Fa
         quote(deployment.entry.deploy_dir)
     except UnquotableError as reason:
         yield Fault("not-quotable", str(reason), "choose another folder", field="deploy_dir")
-    for number, address in enumerate(options.allow or ()):
-        for entry in allowed_entries(deployment, (address,)):
-            try:
-                _callers(deployment, options.model_copy(update={"allow": (entry.address,)}))
-                quote(_callers(deployment, options.model_copy(update={"allow": (entry.address,)}))[0])
-            except UnquotableError as reason:
-                message = f"nginx cannot be told of {entry.address}: {reason}"
-                yield Fault("not-quotable", message, "let another consumer do it", ("allow", number))
+    for entry in allowed_entries(deployment, options.allow):
+        try:
+            quote(_caller(deployment, entry))
+        except UnquotableError as reason:
+            message = f"nginx cannot be told of {entry.address}: {reason}"
+            place = ("allow", (options.allow or ()).index(entry.address))
+            yield Fault("not-quotable", message, "let another consumer do it", place)
 
 
 def _judge_twins(deployment: Deployment, options: NginxOptions) -> Iterator[Fault]:
