@@ -148,10 +148,15 @@ def find_entry_folder(text: str, output: Path) -> Path:
         return Path(text)
     if not candidates:
         message = f"`{text}` is neither an entry below {output}/ nor a folder with {CERTIFICATE_FILE}"
-        raise CertgenError(
-            [error("not-found", message, help="for example servers/api; `-o` names the output", where=text)]
-        )
+        near = sorted({str(path.parent.relative_to(path.parents[2])) for path in _named_alike(text, output)})
+        help_ = f"did you mean `{near[0]}`?" if near else "for example servers/api; `-o` names the output"
+        raise CertgenError([error("not-found", message, help=help_, where=text)])
     return candidates[0].parent
+
+
+def _named_alike(name: str, output: Path) -> list[Path]:
+    """Give the certificates of entries of that name, in whatever section."""
+    return list(output.glob(f"*/*/{name}/{CERTIFICATE_FILE}")) if NAME.fullmatch(name) else []
 
 
 def append_private(path: Path) -> None:

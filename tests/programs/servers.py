@@ -52,7 +52,7 @@ def envoy(config: Path, port: int, work: Path) -> Iterator[Running]:
     program = require("envoy")
     work.mkdir(parents=True, exist_ok=True)
     # Only for hot restarts would each Envoy of a machine need a base id of its own.
-    options = ["--disable-hot-restart", "--concurrency", "1", "-l", "warning"]
+    options = ["--disable-hot-restart", "--file-flush-interval-msec", "100", "--concurrency", "1", "-l", "warning"]
     arguments: list[str | Path] = [program, "-c", config.absolute(), *options]
     with running(arguments, port, work / "envoy.log", folder=work) as started:
         yield started
