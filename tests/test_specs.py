@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
+from programs import ask, nginx
 from scene import PURPOSES, take_snapshot
 
 from certgen.pipeline import LoadedSpec, apply_specs, load_specs, plan_specs
+from certgen.prove.prove import prove
+from certgen.prove.values import Judgement
 from certgen.store.disk import Tree
 from certgen.verify.audit import verify
 
@@ -111,3 +114,27 @@ def test_openssl_accepts_every_end_entity_for_its_purpose_and_below_its_own_root
             words = openssl_verify(certificate, root, purpose)
             assert words.endswith(": OK") == (purpose in wanted), (str(entry.address), purpose, words)
         assert not openssl_verify(certificate, strange, wanted[0]).endswith(": OK")
+
+
+def test_the_nginx_of_the_quickstart_runs_as_it_stands(
+    compiled: tuple[tuple[LoadedSpec, ...], Path], tmp_path: Path
+) -> None:
+    tree = compiled[1] / "quickstart"
+    url = "https://localhost:8443/"
+    with nginx(tree / "servers/api/nginx.conf", 8443, tmp_path):
+        for client, status in (("checkout", 200), ("reporting", 403)):
+            folder = tree / "clients" / client
+            assert ask(url, folder=folder, anchors=folder / "ca.pem").status == status
+        assert ask(url, folder=None, anchors=tree / "clients/checkout/ca.pem").status == 400
+
+
+def test_the_quickstart_is_proven(compiled: tuple[tuple[LoadedSpec, ...], Path]) -> None:
+    (loaded,) = [item for item in compiled[0] if item.bundle.name == "quickstart"]
+    proof = prove(loaded.bundle, Tree(compiled[1] / "quickstart"), NOW)
+    assert (proof.judgement, proof.findings, proof.unknowns) == (Judgement.AS_EXPECTED, (), ())
+    assert {(str(one.server), str(one.client)): one.turned_away_by for one in proof.encounters} == {
+        ("servers/api", "clients/checkout"): (),
+        ("servers/api", "clients/reporting"): ("nginx",),
+        ("servers/web", "clients/checkout"): (),
+        ("servers/web", "clients/reporting"): (),
+    }
