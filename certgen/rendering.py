@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
+from certgen.consumers.census import Census
 from certgen.consumers.options import Options
 from certgen.consumers.port import Deployment, Fault
 from certgen.consumers.registry import find_consumer
 from certgen.diagnostics import Diagnostic, Route, Severity
-from certgen.model import Bundle, Entry, Snippet
+from certgen.model import Artifact, Bundle, Entry, Snippet
 from certgen.spec.references import ReferencedFiles
 from certgen.spec.schema import SnippetRequests, Spec
 from certgen.tree import OWN_FILES
@@ -41,6 +42,7 @@ class _Studio:
         self._bundle = bundle
         self._spec = spec
         self._files = files
+        self._census = Census(bundle)
         self.problems: list[Diagnostic] = []
 
     def complete(self, entry: Entry) -> Entry:
@@ -71,7 +73,7 @@ class _Studio:
             for option, file in options.named_files.items()
             if (content := self._files.content(file, (*place, option))) is not None
         }
-        deployment = Deployment(self._bundle, entry, contents)
+        deployment = Deployment(self._bundle, entry, contents, self._census)
         faults = [fault for fault in consumer.judge(deployment, options) if not is_inherited or fault.code != UNUSED]
         self.problems += [_located(fault, route, place) for fault in faults]
         is_sound = len(contents) == len(options.named_files) and not any(map(_is_error, faults))
@@ -79,17 +81,23 @@ class _Studio:
         return Snippet(name, artifacts, consumer.allowed(deployment, options))
 
     def _refuse_same_names(self, entry: Entry, snippets: Iterable[Snippet]) -> None:
-        """Refuse a file that is another's: on some file systems also one that differs in case alone."""
-        taken = {name.casefold(): f"certgen's {name}" for name in OWN_FILES}
+        """Refuse a file that is another's, or another's folder: on some file systems also where case alone differs."""
+        files = {name.casefold(): f"certgen's {name}" for name in OWN_FILES}
+        folders: dict[str, str] = {}
         for snippet in snippets:
             for artifact in snippet.artifacts:
-                key = artifact.name.casefold()
-                if key in taken:
-                    message = f"`{artifact.name}` would take the place of {taken[key]}"
-                    route = (entry.address.section.value, entry.address.name, "snippets", snippet.consumer)
-                    help_ = "choose another name"
-                    self.problems.append(Diagnostic(Severity.ERROR, "same-output", message, help=help_, route=route))
-                taken.setdefault(key, f"the {artifact.name} of `{snippet.consumer}`")
+                name, folder = artifact.name.casefold(), artifact.name.casefold().rpartition("/")[0]
+                owner = files.get(name) or folders.get(name) or files.get(folder)
+                if owner is not None:
+                    self.problems.append(_taken(entry, snippet, artifact, owner))
+                files.setdefault(name, f"the {artifact.name} of `{snippet.consumer}`")
+                folders.setdefault(folder, f"the folder {artifact.name.rpartition('/')[0]}/ of `{snippet.consumer}`")
+
+
+def _taken(entry: Entry, snippet: Snippet, artifact: Artifact, owner: str) -> Diagnostic:
+    route = (entry.address.section.value, entry.address.name, "snippets", snippet.consumer)
+    message = f"`{artifact.name}` would take the place of {owner}"
+    return Diagnostic(Severity.ERROR, "same-output", message, help="choose another name", route=route)
 
 
 def _located(fault: Fault, entry: Route, place: Route) -> Diagnostic:

@@ -139,7 +139,7 @@ def test_each_library_has_its_doors(name: str) -> None:
         assert name in DOORS[library], f"{name} imports {library}"
 
 
-CONSUMER_SEES = {"port", "options", "templates", "callers", "proxying"}
+CONSUMER_SEES = {"census", "port", "options", "templates", "callers", "proxying"}
 """What of the wing a consumer may lean on, beside the model."""
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
+from certgen.consumers.census import Spelling
 from certgen.consumers.port import Deployment, Fault
 from certgen.model import Address, Entry, Section
-from certgen.rfc5280.vocabulary import ExtendedKeyUsage, GeneralName, GeneralNameKind
+from certgen.rfc5280.vocabulary import ExtendedKeyUsage, GeneralName
 
 Allow = tuple[Address, ...]
 
@@ -34,26 +35,40 @@ def allowed_entries(deployment: Deployment, allow: Allow | None) -> tuple[Entry,
     return tuple(index[address] for address in named if address in index and deployment.lets_in(index[address]))
 
 
-def distinguishing_names(deployment: Deployment, caller: Entry, allow: Allow) -> tuple[GeneralName, ...]:
-    """Give those names of a caller that nobody bears whom `allow` keeps out (RFC 9525 6.3 for wildcards)."""
-    others = [name for other in kept_out(deployment, allow) for name in other.template.subject_alt_names]
-    names = caller.template.subject_alt_names
-    return tuple(name for name in names if not any(_stands_for(other, name) for other in others))
+def as_written(name: GeneralName) -> GeneralName:
+    """Spell a name as it is: the spelling of a consumer that takes names literally."""
+    return name
+
+
+def distinguishing_names(
+    deployment: Deployment, caller: Entry, allow: Allow, spelling: Spelling = as_written
+) -> tuple[GeneralName, ...]:
+    """Give those names of a caller that nobody bears whom `allow` keeps out (RFC 9525 6.3 for wildcards).
+
+    Args:
+        deployment: the server.
+        caller: one that `allow` names.
+        allow: those who are let in.
+        spelling: how the consumer sees names; one that it spells in another way than the spec is none.
+    """
+    return tuple(
+        name
+        for name in caller.template.subject_alt_names
+        if spelling(name) == name
+        and not any(_is_kept_out(deployment, other, allow) for other in deployment.census.bearers(name, spelling))
+    )
 
 
 def kept_out(deployment: Deployment, allow: Allow) -> tuple[Entry, ...]:
     """Give the entries that the trust lets in and `allow` does not."""
-    return tuple(entry for entry in deployment.callers if entry.address not in allow)
+    let_in = frozenset(allow)
+    return tuple(entry for entry in deployment.callers if entry.address not in let_in)
 
 
 def subject_twins(deployment: Deployment, caller: Entry, allow: Allow) -> Iterable[Entry]:
     """Give those whom `allow` keeps out and whose subject and issuer's subject are those of a caller."""
-    identity = (caller.template.subject, deployment.issuer_subject(caller))
-    return (
-        other
-        for other in kept_out(deployment, allow)
-        if (other.template.subject, deployment.issuer_subject(other)) == identity
-    )
+    namesakes = deployment.census.namesakes(caller.template.subject, deployment.issuer_subject(caller))
+    return (other for other in namesakes if _is_kept_out(deployment, other, allow))
 
 
 def _fault_of(deployment: Deployment, address: Address, place: tuple[str, int]) -> Fault | None:
@@ -73,9 +88,5 @@ def _fault_of(deployment: Deployment, address: Address, place: tuple[str, int]) 
     return None
 
 
-def _stands_for(borne: GeneralName, name: GeneralName) -> bool:
-    """Whether a certificate's name is taken for another: it is the same, or a wildcard for it."""
-    if borne == name:
-        return True
-    is_wildcard = borne.kind == name.kind == GeneralNameKind.DNS and borne.value.startswith("*.")
-    return is_wildcard and name.value.partition(".")[2] == borne.value[2:]
+def _is_kept_out(deployment: Deployment, other: Entry, allow: Allow) -> bool:
+    return other.address not in allow and not deployment.is_itself(other) and deployment.trusts(other)

@@ -12,10 +12,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from certgen.model import Address
 from certgen.rfc5280.names import InvalidNameError, parse_dns_name, parse_ip_address
 from certgen.spec import fields
+from certgen.tree import OWN_FILES, is_kept_from_git
 
 __all__ = ["Addresses", "Endpoint", "Field", "FileName", "HostName", "Listen", "Options", "Switch", "Text", "Upstream"]
 
-_LISTEN: Final = re.compile(r"(?:(?P<host>[^\[\]:]+|\[[0-9A-Fa-f:.]+\]):)?(?P<port>[0-9]{1,5})", re.ASCII)
+_LISTEN: Final = re.compile(
+    r"(?:(?P<host>[^\[\]:]+|\[[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]):)?(?P<port>[1-9][0-9]{0,4})", re.ASCII
+)
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}", re.ASCII)
 _PORT: Final = Annotated[int, Field(ge=1, le=65535)]
 
@@ -49,7 +52,9 @@ class Endpoint:
     @property
     def is_loopback(self) -> bool:
         """Whether nobody but this machine reaches it."""
-        return self.host == "localhost" or (self.host or "").startswith("127.") or self.host == "::1"
+        if not self.is_address:
+            return self.host == "localhost"
+        return self.host == "::1" or (self.host or "").startswith("127.")
 
 
 def listen(value: object) -> Endpoint:
@@ -107,6 +112,9 @@ def file_name(value: object) -> str:
     if not _FILE_NAME.fullmatch(written) or written.endswith("."):
         help_ = "use letters, digits, `.`, `_` and `-`, for example my.conf"
         raise fields.problem("bad-output", f"`{written}` cannot be the name of a file in an entry's folder", help_)
+    if is_kept_from_git(written) and written.casefold() not in OWN_FILES:
+        message = f"`{written}` is a name of private keys, which the tree's .gitignore keeps out of git"
+        raise fields.problem("bad-output", message, "for example my.conf")
     return written
 
 
@@ -116,6 +124,8 @@ def _endpoint(written: str, host: str, port: int) -> Endpoint:
         return Endpoint(port, parse_ip_address(bare), is_address=True)
     except InvalidNameError:
         pass
+    if host.isdecimal():
+        raise fields.problem("bad-endpoint", f"`{written}`: `{host}` is neither a name nor an address")
     try:
         return Endpoint(port, parse_dns_name(host, wildcard=False))
     except InvalidNameError as reason:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, Protocol, TypeVar
 
+from certgen.consumers.census import Census
 from certgen.diagnostics import Route, Severity
 from certgen.model import Address, AnchorFile, Artifact, Bundle, Entry, Section
 from certgen.rfc5280.vocabulary import DistinguishedName, ExtendedKeyUsage, GeneralNameKind
@@ -40,6 +41,11 @@ class Deployment:
     entry: Entry
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """The contents of the files that the options name, by option."""
+    census: Census = field(default=None, repr=False)  # type: ignore[assignment]  # taken below, where none is handed on
+
+    def __post_init__(self) -> None:
+        if self.census is None:
+            object.__setattr__(self, "census", Census(self.bundle))
 
     @property
     def header(self) -> str:
@@ -82,19 +88,18 @@ class Deployment:
     @cached_property
     def callers(self) -> tuple[Entry, ...]:
         """The entries of the spec that its trust lets in as clients, itself aside."""
-        return tuple(entry for entry in self.bundle.entries if self.lets_in(entry) and entry is not self.entry)
+        return tuple(
+            entry for root in self._trusted_roots for entry in self.census.clients(root) if not self.is_itself(entry)
+        )
 
     @cached_property
-    def servers(self) -> tuple[Entry, ...]:
-        """The entries of the spec that it accepts as servers, itself aside."""
-        return tuple(
-            entry
-            for entry in self.bundle.entries
-            if ExtendedKeyUsage.SERVER_AUTH in entry.template.extended_key_usage
-            and not entry.is_ca
-            and entry is not self.entry
-            and self.trusts(entry)
-        )
+    def server_names(self) -> frozenset[str]:
+        """The DNS names of the servers that it accepts."""
+        return frozenset().union(*(self.census.server_names(root) for root in self._trusted_roots))
+
+    def is_itself(self, other: Entry) -> bool:
+        """Whether an entry is the one that is deployed."""
+        return other.address == self.entry.address
 
     def lets_in(self, caller: Entry) -> bool:
         """Whether its trust lets an entry in as a client; also where an anchor file may, for all that is known."""
@@ -103,29 +108,31 @@ class Deployment:
 
     def trusts(self, other: Entry) -> bool:
         """Whether the root above an entry is among its trust anchors, or may be in one of its anchor files."""
-        root = self.bundle.issuers_above(other.address)[-1].address
-        return root in self.entry.trust or self.trusts_files
+        return self.trusts_files or self.census.root_above(other) in self.entry.trust
 
     @property
     def trusts_files(self) -> bool:
         """Whether it trusts anchors that the user brings, of whose certificates the spec knows nothing."""
         return any(isinstance(anchor, AnchorFile) for anchor in self.entry.trust)
 
+    @property
+    def depth(self) -> int:
+        """How many CAs may stand above a peer's certificate, its root too: never less than two.
+
+        Where anchor files are trusted, others may come that the spec does not know.
+        """
+        known = (self.census.depth(root) for root in self._trusted_roots)
+        return max(UNKNOWN_DEPTH if self.trusts_files else 2, *(0, *known))
+
+    @property
+    def _trusted_roots(self) -> tuple[Address, ...]:
+        if self.trusts_files:
+            return tuple(entry.address for entry in self.bundle.entries if entry.is_ca and entry.issuer is None)
+        return tuple(anchor for anchor in self.entry.trust if isinstance(anchor, Address))
+
     def issuer_subject(self, entry: Entry) -> DistinguishedName:
         """Give the distinguished name of the CA that signs an entry."""
         return self.bundle.issuers_above(entry.address)[0].template.subject
-
-    def depth(self, others: Iterable[Entry]) -> int:
-        """Give how many CAs may stand above a peer's certificate, its root too: never less than two.
-
-        Args:
-            others: the peers; where anchor files are trusted, others may come that the spec does not know.
-        """
-        return max(UNKNOWN_DEPTH if self.trusts_files else 2, *(0, *map(self._authorities_above, others)))
-
-    def _authorities_above(self, entry: Entry) -> int:
-        above = self.bundle.issuers_above(entry.address)
-        return sum(len(issuer.supplied.path) + 1 if issuer.supplied else 1 for issuer in above)
 
 
 class Consumer(Protocol[OptionsT_contra]):

@@ -12,7 +12,6 @@ from certgen.consumers.options import Addresses, Endpoint, Field, HostName, List
 from certgen.consumers.port import Deployment, Fault
 from certgen.diagnostics import Severity
 from certgen.model import Section
-from certgen.rfc5280.vocabulary import GeneralNameKind
 
 SERVER_PORT: Final = 8443
 CLIENT_PORT: Final = 8080
@@ -97,6 +96,7 @@ def judge_proxy(deployment: Deployment, options: ProxyOptions) -> Iterator[Fault
     yield from judge_allow(deployment, options.allow)
     yield from _judge_roles(deployment, options)
     yield from _judge_outbound(deployment, options)
+    yield from _judge_endpoints(deployment, options)
 
 
 def _client_options(deployment: Deployment, options: ProxyOptions) -> ProxyOptions | ClientOptions | None:
@@ -131,8 +131,8 @@ def _judge_outbound(deployment: Deployment, options: ProxyOptions) -> Iterator[F
         message = f"whoever reaches {place} acts as {deployment.entry.address}"
         help_ = "listen at 127.0.0.1, unless something else keeps others away"
         yield Fault("open-proxy", message, help_, (*base, "listen"), severity=Severity.WARNING)
-    known = _server_names(deployment)
-    if side.server_name and known and not any(_covers(name, side.server_name) for name in known):
+    known = frozenset() if deployment.trusts_files else deployment.server_names
+    if side.server_name and known and not _is_borne(side.server_name, known):
         near = get_close_matches(side.server_name, known, n=1)
         help_ = f"did you mean `{near[0]}`?" if near else f"its servers bear {', '.join(sorted(known)[:5])}"
         message = f"no server of this spec bears the name `{side.server_name}`"
@@ -140,13 +140,16 @@ def _judge_outbound(deployment: Deployment, options: ProxyOptions) -> Iterator[F
         yield Fault("unknown-server-name", message, help_, (*base, option), severity=Severity.WARNING)
 
 
-def _server_names(deployment: Deployment) -> set[str]:
-    """Give the DNS names of all servers that an entry trusts; none where it trusts roots of which nothing is known."""
-    if deployment.trusts_files:
-        return set()
-    names = (name for server in deployment.servers for name in server.template.subject_alt_names)
-    return {name.value for name in names if name.kind == GeneralNameKind.DNS}
+def _judge_endpoints(deployment: Deployment, options: ProxyOptions) -> Iterator[Fault]:
+    """Refuse two sides of a peer that listen at one place."""
+    server, client = inbound(deployment, options), outbound(deployment, options)
+    if server is None or client is None or server.listen.port != client.listen.port:
+        return
+    hosts = {server.listen.host, client.listen.host}
+    if len(hosts) == 1 or None in hosts:
+        message = f"both sides of {deployment.entry.address} would listen at port {server.listen.port}"
+        yield Fault("same-endpoint", message, "choose another `listen` for one of them", ("client",))
 
 
-def _covers(borne: str, name: str) -> bool:
-    return borne == name or (borne.startswith("*.") and name.partition(".")[2] == borne[2:])
+def _is_borne(name: str, known: frozenset[str]) -> bool:
+    return name in known or f"*.{name.partition('.')[2]}" in known

@@ -88,20 +88,14 @@ def render_own(content: bytes, variables: Mapping[str, object]) -> bytes:
         variables: what it may use.
 
     Raises:
-        TemplateError: it is no template, or it asks for what there is not.
+        TemplateError: it is no template, it asks for what there is not, or it prints what is no text.
     """
-    from jinja2 import StrictUndefined, TemplateSyntaxError, UndefinedError
     from jinja2 import TemplateError as JinjaError
+    from jinja2 import TemplateSyntaxError, UndefinedError
     from jinja2.exceptions import SecurityError
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    environment = ImmutableSandboxedEnvironment(
-        undefined=StrictUndefined,
-        autoescape=False,
-        keep_trailing_newline=True,
-    )
     try:
-        return environment.from_string(content.decode("utf-8")).render(**variables).encode()
+        return _sandbox().from_string(content.decode("utf-8")).render(**variables).encode()
     except UnicodeDecodeError:
         raise TemplateError("the template is not UTF-8") from None
     except TemplateSyntaxError as reason:
@@ -111,5 +105,56 @@ def render_own(content: bytes, variables: Mapping[str, object]) -> bytes:
         raise TemplateError(f"it asks for what there is not: {reason.message}", help_) from None
     except SecurityError:
         raise TemplateError("it asks for what the sandbox forbids") from None
-    except (JinjaError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError) as reason:
+    except TemplateError:
+        raise
+    except (*_FAILURES, JinjaError) as reason:
         raise TemplateError(f"it cannot be rendered ({type(reason).__name__})") from None
+
+
+_FAILURES: Final = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    NameError,
+    RecursionError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+"""What a template can make of Python: it is a program, compiled and run."""
+
+
+def _sandbox() -> Environment:
+    from jinja2 import StrictUndefined, Undefined
+    from jinja2.exceptions import SecurityError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Sandbox(ImmutableSandboxedEnvironment):
+        """jinja2's sandbox, without the operators by which a line takes all memory, or all time."""
+
+        intercepted_binops = frozenset({"*", "**"})
+
+        def call_binop(self, context: object, operator: str, left: object, right: object) -> object:  # noqa: ARG002 - as the library has it
+            """Multiply numbers, and nothing else."""
+            if operator == "*" and all(isinstance(side, int | float) for side in (left, right)):
+                return left * right  # type: ignore[operator]  # two numbers
+            raise SecurityError(operator)
+
+    def printable(value: object) -> object:
+        if value is None or isinstance(value, str | int | float | list | tuple | dict | Undefined):
+            return value
+        raise TemplateError(f"it prints what is no text: {type(value).__name__}", "`join` it, or make it a `list`")
+
+    environment = Sandbox(
+        undefined=StrictUndefined,
+        autoescape=False,
+        keep_trailing_newline=True,
+        finalize=printable,
+    )
+    # What is rendered twice must be the same twice.
+    for name in ("lipsum", "joiner", "cycler"):
+        del environment.globals[name]
+    del environment.filters["random"]
+    return environment

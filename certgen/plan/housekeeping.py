@@ -12,6 +12,8 @@ from certgen.tree import (
     IGNORE_FILE,
     KEY_FILE,
     MANIFEST_FILE,
+    MARK,
+    OWN_FILES,
     FileKind,
     FileState,
     KeyState,
@@ -27,11 +29,13 @@ def foreign_files(entry: Entry, change: Change, observed: Observed) -> list[Diag
     """Refuse to write where something stands that is not certgen's, or to sign with a key that is not."""
     found = observed[entry.address]
     names = dict.fromkeys((*change.writes, *(file_names(entry) if change.signing else ())))
+    rendered = {artifact.name: artifact.content for artifact in entry.artifacts}
     return [
-        _foreign(f"{entry.address}/{name}", found.file(name))
+        _foreign(f"{entry.address}/{name}", state)
         for name in names
-        if found.file(name).kind is not FileKind.ABSENT
-        and not _is_ours(entry.address, name, found.file(name), observed)
+        if (state := found.file(name)).kind is not FileKind.ABSENT
+        and not _is_ours(entry.address, name, state, observed)
+        and not (state.kind is FileKind.FILE and name in rendered and _is_rendered(state.content, rendered[name]))
     ]
 
 
@@ -174,7 +178,14 @@ def _is_ours(address: Address, name: str, state: FileState, observed: Observed) 
         return False
     if observed.manifest.owns(address, name) or f"{address}/{name}" in observed.unfinished:
         return True
+    if name not in OWN_FILES:
+        return False
     return observed.manifest_state is not ManifestState.READ and observed.is_marked
+
+
+def _is_rendered(content: bytes, wanted: bytes) -> bool:
+    """Whether a file is one that certgen renders: by its first line, or since it is what would be written."""
+    return MARK.encode() in content.split(b"\n", 1)[0] or content == wanted
 
 
 def _foreign(path: str, state: FileState) -> Diagnostic:

@@ -73,7 +73,9 @@ class Shadow:
             entry = self._bundle[address]
             issuer = self._authority(entry.issuer) if entry.issuer is not None else None
             key = generate_private_key(KeyAlgorithm.ECDSA_P256)
-            der = self._sign(Issuance(entry.template, self._now - DAY, self._now + 2 * DAY), key, issuer)
+            # A CA that the user brings may bear a name that only its own certificate can spell.
+            before = entry.supplied.path[0] if entry.supplied else None
+            der = self._sign(Issuance(entry.template, self._now - DAY, self._now + 2 * DAY, before), key, issuer)
             self._authorities[address] = _Authority(parse_certificate(der), key)
         return self._authorities[address]
 

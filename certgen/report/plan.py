@@ -133,9 +133,11 @@ def render_differences(plan: Plan, paint: Painter = plain) -> str:
 
 def difference(path: str, text: TextChange) -> list[str]:
     """Give how one rendered file changes, as the lines of a unified diff."""
+    if b"PRIVATE KEY-----" in text.was:
+        return [f"{path} holds a private key, and so the difference is not shown"]
     before, after = text.was.decode("utf-8", "replace").splitlines(), text.wanted.decode().splitlines()
     lines = unified_diff(before, after, f"a/{path}", f"b/{path}", n=2, lineterm="")
-    return [printable(line.expandtabs(4)) for line in lines]
+    return [printable(line.expandtabs(4)) for line in lines] or [f"{path} differs in the ends of its lines alone"]
 
 
 def _painted(line: str, paint: Painter) -> str:

@@ -160,11 +160,16 @@ def to_name(name: DistinguishedName) -> x509.Name:
 
 
 def from_name(name: x509.Name) -> DistinguishedName:
-    """Read the library's name; an attribute outside the language keeps its dotted identifier."""
-    pairs = ((_ATTRIBUTES.get(item.oid, item.oid.dotted_string), item.value) for item in name)
-    return DistinguishedName(
-        tuple((str(key), value if isinstance(value, str) else value.hex()) for key, value in pairs)
+    """Read the library's name; an attribute outside the language keeps its dotted identifier.
+
+    One that stands beside another, in a relative distinguished name of several values, has a plus sign before it.
+    """
+    pairs = (
+        (f"{'+' if number else ''}{_ATTRIBUTES.get(item.oid, item.oid.dotted_string)}", item.value)
+        for rdn in name.rdns
+        for number, item in enumerate(rdn)
     )
+    return DistinguishedName(tuple((key, value if isinstance(value, str) else value.hex()) for key, value in pairs))
 
 
 def to_general_name(name: GeneralName) -> x509.GeneralName:

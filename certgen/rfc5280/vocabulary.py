@@ -98,7 +98,8 @@ SHORT_NAMES = {
 class DistinguishedName:
     """A distinguished name as attribute and value pairs, in the order of the certificate.
 
-    An attribute that language version 1 cannot express is named by its dotted object identifier.
+    An attribute that language version 1 cannot express is named by its dotted object identifier; one that stands beside
+    another, in one relative distinguished name, has a plus sign before its name.
     """
 
     attributes: tuple[tuple[str, str], ...] = ()
@@ -154,6 +155,8 @@ class NameConstraints:
 
 
 def _short(name: str) -> str:
+    if name.startswith("+"):
+        return f"+{_short(name[1:])}"
     try:
         return SHORT_NAMES[NameAttribute(name)]
     except ValueError:

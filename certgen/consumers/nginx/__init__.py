@@ -19,6 +19,9 @@ SERVER_FILE: Final = "nginx-server.conf"
 UPSTREAM_FILE: Final = "nginx-upstream.conf"
 STANDALONE_FILE: Final = "nginx.conf"
 
+LONGEST_WORD: Final = 4000
+"""Bytes; nginx reads its configuration through a buffer of 4096."""
+
 _BARE: Final = re.compile(r"[A-Za-z0-9_./:*\[\]-]+", re.ASCII)
 _SHORT_NAMES: Final = {
     NameAttribute.DOMAIN_COMPONENT: "DC",
@@ -51,13 +54,15 @@ def quote(text: str) -> str:
     """Write a text as one word of nginx's language.
 
     Raises:
-        UnquotableError: it has a `$`, which nginx takes for a variable and cannot be told not to.
+        UnquotableError: it has a `$`, which nginx takes for a variable and cannot be told not to, or it is too long.
     """
     if "$" in text:
         raise UnquotableError("nginx takes `$` for the start of a variable, and has no way to write the sign itself")
     if _BARE.fullmatch(text):
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    if len(escaped.encode()) > LONGEST_WORD:
+        raise UnquotableError(f"nginx reads no word of more than {LONGEST_WORD} bytes")
     return f'"{escaped}"'
 
 
@@ -112,8 +117,7 @@ def _values(deployment: Deployment, options: NginxOptions) -> dict[str, object]:
         "certificate": deployment.certificate,
         "private_key": deployment.private_key,
         "trust_anchors": deployment.trust_anchors,
-        "caller_depth": deployment.depth(deployment.callers),
-        "server_depth": deployment.depth(deployment.servers),
+        "depth": deployment.depth,
         "names": deployment.names(GeneralNameKind.DNS),
         "callers": tuple(_caller(deployment, entry) for entry in allowed_entries(deployment, options.allow)),
         "inbound": server,
@@ -143,7 +147,8 @@ def _escaped(value: str) -> str:
     last = len(value) - 1
     written = []
     for place, character in enumerate(value):
-        is_edge = (character == " " and place in {0, last}) or (character == "#" and place == 0)
+        # OpenSSL takes a text of one character for its end, not its beginning.
+        is_edge = (character == " " and place in {0, last}) or (character == "#" and place == 0 != last)
         if character in ',+"\\<>;' or is_edge:
             written.append(f"\\{character}")
         elif not character.isascii() or not character.isprintable():

@@ -69,6 +69,7 @@ def _content(deployment: Deployment, options: TemplateOptions) -> bytes:
 def _variables(deployment: Deployment, options: TemplateOptions) -> dict[str, object]:
     """Give the variables that a template may use; docs/snippets.md describes each."""
     entry = deployment.entry
+    callers = allowed_entries(deployment, options.allow) if deployment.is_server else ()
     return {
         **_described(deployment, entry),
         "header": deployment.header,
@@ -76,7 +77,7 @@ def _variables(deployment: Deployment, options: TemplateOptions) -> dict[str, ob
         "certificate": deployment.certificate,
         "private_key": deployment.private_key,
         "trust_anchors": deployment.trust_anchors,
-        "allow": [_described(deployment, caller) for caller in allowed_entries(deployment, options.allow)],
+        "allow": [_described(deployment, caller) for caller in callers],
     }
 
 
