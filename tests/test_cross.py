@@ -65,7 +65,7 @@ class Town:
             case "nginx" | "envoy":
                 return ask_plain(f"http://127.0.0.1:{self.ports[client_name(client, server, is_misled=is_misled)]}/")
             case "go":
-                arguments = [self.go_client, "-name", name, f"https://127.0.0.1:{port}/"]
+                arguments: list[str | Path] = [self.go_client, "-name", name, f"https://127.0.0.1:{port}/"]
                 done = subprocess.run(arguments, capture_output=True, text=True, timeout=30, check=False)
                 status = int(done.stdout.split()[0]) if done.returncode == 0 else None
                 return Answer(status, done.stdout, done.stderr)
