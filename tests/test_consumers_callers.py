@@ -256,6 +256,12 @@ def test_whom_the_trust_keeps_out_may_share_a_name() -> None:
     assert names(at_web(bearing(ONE, "a.example"), authority(OTHER), stranger, trusting), ONE) == []
 
 
+def test_its_own_name_is_nobody_s_who_could_be_taken_for_the_caller() -> None:
+    bundle = shop(bearing(ONE, "node.shop.example"), member(NODE))
+    assert names(Deployment(bundle, bundle[NODE]), ONE) == ["DNS:node.shop.example"]
+    assert names(Deployment(bundle, bundle[WEB]), ONE) == []
+
+
 def test_a_server_may_share_a_name_and_a_peer_may_not() -> None:
     server = asking(member(MAIL), subject_alt_names=(dns("a.example"),))
     assert names(at_web(bearing(ONE, "a.example"), server), ONE) == ["DNS:a.example"]

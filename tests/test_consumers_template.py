@@ -210,6 +210,8 @@ def test_a_mistake_of_syntax_is_shown_with_its_line(tmp_path: Path, template: st
         ("{{ sans.nope }}", "it asks for what there is not: 'dict object' has no attribute 'nope'"),
         ("{{ sans.dns[9] }}", "it asks for what there is not: list object has no element 9"),
         ("{% for x in nobody %}{% endfor %}", "it asks for what there is not: 'nobody' is undefined"),
+        ("{{ [nmae] }}", "it asks for what there is not: 'nmae' is undefined"),
+        ("{{ {'a': [sans.nope]} }}", "it asks for what there is not: 'dict object' has no attribute 'nope'"),
         ("{{ name.nope() }}", "it asks for what there is not: 'str object' has no attribute 'nope'"),
     ],
 )
@@ -256,9 +258,12 @@ def test_whatever_goes_wrong_in_a_template_is_told_at_its_place_and_is_no_traceb
     "template",
     [
         "{{ lipsum() }}",
-        "{{ range(10 ** 5) | random }}",
+        "{{ range(100000) | random }}",
         "{{ joiner() }}",
         "{{ range }}",
+        "{{ range | string }}",
+        "{{ [range] }}",
+        "{{ '%s' % range }}",
         "{{ range(1) | map('string') }}",
     ],
 )
