@@ -67,11 +67,12 @@ def claimed_name(path: Path) -> str:
     return name if isinstance(name, str) else spec_name(path)
 
 
-def load_spec(path: Path) -> LoadedSpec:
+def load_spec(path: Path, *, reads_keys: bool = True) -> LoadedSpec:
     """Read and check one spec.
 
     Args:
         path: the spec's file; the files that it names are read too.
+        reads_keys: whether the private keys among them are; who signs nothing need not.
 
     Raises:
         CertgenError: the spec is not valid; with every mistake that could be found, sorted by place.
@@ -85,10 +86,10 @@ def load_spec(path: Path) -> LoadedSpec:
     spec, mistakes = validate(document.plain)
     if spec is None:
         raise CertgenError(_located(document, mistakes))
-    return _complete(path, document, spec)
+    return _complete(path, document, spec, reads_keys=reads_keys)
 
 
-def load_specs(paths: Iterable[Path]) -> tuple[LoadedSpec, ...]:
+def load_specs(paths: Iterable[Path], *, reads_keys: bool = True) -> tuple[LoadedSpec, ...]:
     """Read and check specs, all of them before any is refused.
 
     Raises:
@@ -98,7 +99,7 @@ def load_specs(paths: Iterable[Path]) -> tuple[LoadedSpec, ...]:
     problems: list[Diagnostic] = []
     for path in dict.fromkeys(paths):
         try:
-            loaded.append(load_spec(path))
+            loaded.append(load_spec(path, reads_keys=reads_keys))
         except CertgenError as reason:
             problems += reason.diagnostics
     counts = Counter(item.bundle.name for item in loaded)
@@ -111,15 +112,18 @@ def load_specs(paths: Iterable[Path]) -> tuple[LoadedSpec, ...]:
     return tuple(loaded)
 
 
-def _complete(path: Path, document: Document, spec: Spec) -> LoadedSpec:
+def _complete(path: Path, document: Document, spec: Spec, *, reads_keys: bool) -> LoadedSpec:
     """Resolve and check a spec that its models accept."""
     name = spec.name or spec_name(path)
     if not NAME.fullmatch(name) or ".." in name:
         help_ = "set `name:` in it, from a-z, 0-9, `.`, `_` and `-`"
         raise CertgenError([error("bad-name", f"`{name}` cannot be the name of a tree", help=help_, where=str(path))])
     mentioned = list(references(spec))
-    contents = {mention.file: read_beside(path.parent, mention.file) for mention in mentioned}
-    files = ReferencedFiles(contents)
+    private = {mention.file for mention in mentioned if mention.is_private}
+    sealed = frozenset[str]() if reads_keys else frozenset(private)
+    names = {mention.file for mention in mentioned} - sealed
+    contents = {name: read_beside(path.parent, name) for name in sorted(names)}
+    files = ReferencedFiles(contents, sealed)
     bundle, problems = resolve(spec, name, path.name, files)
     findings = list(problems)
     if not problems:
@@ -129,8 +133,7 @@ def _complete(path: Path, document: Document, spec: Spec) -> LoadedSpec:
     located = _located(document, findings)
     if any(diagnostic.is_error for diagnostic in located):
         raise CertgenError(located)
-    private = {mention.file for mention in mentioned if mention.is_private}
-    keys = {file: content for file in private if (content := contents[file].content) is not None}
+    keys = {file: content for file in private - sealed if (content := contents[file].content) is not None}
     named = tuple(path.parent / mention.file for mention in mentioned)
     return LoadedSpec(path, bundle, located, keys, named)
 

@@ -28,12 +28,12 @@ def moment(screen: Screen, command: str, at: str | None) -> datetime:
         screen.fail(command, (replace(problem, where="--at") for problem in reason.diagnostics))
 
 
-def load(screen: Screen, command: str, specs: tuple[Path, ...]) -> tuple[LoadedSpec, ...]:
+def load(screen: Screen, command: str, specs: tuple[Path, ...], *, reads_keys: bool = True) -> tuple[LoadedSpec, ...]:
     """Read and check the specs of a run, those of `specs/` where none is named, and show their warnings."""
     from certgen.pipeline import find_specs, load_specs
 
     try:
-        loaded = load_specs(specs or find_specs(Path("specs")))
+        loaded = load_specs(specs or find_specs(Path("specs")), reads_keys=reads_keys)
     except CertgenError as reason:
         screen.fail(command, reason.diagnostics)
     screen.diagnose(warning for item in loaded for warning in item.warnings)

@@ -30,7 +30,7 @@ def prove(specs: tuple[Path, ...], output: Path, at: str | None, **options: Any)
     could not be tried.
     """
     screen = Screen.of(options)
-    loaded = load(screen, "prove", specs)
+    loaded = load(screen, "prove", specs, reads_keys=False)
     from certgen.prove.prove import prove as try_all
     from certgen.prove.values import Judgement
     from certgen.report.proof import render_proof

@@ -146,7 +146,8 @@ def _judge_endpoints(deployment: Deployment, options: ProxyOptions) -> Iterator[
     if server is None or client is None or server.listen.port != client.listen.port:
         return
     hosts = {server.listen.host, client.listen.host}
-    if len(hosts) == 1 or None in hosts:
+    is_same_name = "localhost" in hosts and server.listen.is_loopback and client.listen.is_loopback
+    if len(hosts) == 1 or None in hosts or is_same_name:
         message = f"both sides of {deployment.entry.address} would listen at port {server.listen.port}"
         yield Fault("same-endpoint", message, "choose another `listen` for one of them", ("client",))
 

@@ -126,35 +126,83 @@ _FAILURES: Final = (
 """What a template can make of Python: it is a program, compiled and run."""
 
 
+LARGEST: Final = 1024 * 1024
+"""Characters of the longest text, and items of the longest list, that a user's template may make by multiplying."""
+
+
 def _sandbox() -> Environment:
-    from jinja2 import StrictUndefined, Undefined
+    from jinja2 import StrictUndefined
     from jinja2.exceptions import SecurityError
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+    from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
 
     class Sandbox(ImmutableSandboxedEnvironment):
-        """jinja2's sandbox, without the operators by which a line takes all memory, or all time."""
+        """jinja2's sandbox, in which no operator takes all memory, or all time."""
 
         intercepted_binops = frozenset({"*", "**"})
 
-        def call_binop(self, context: object, operator: str, left: object, right: object) -> object:  # noqa: ARG002 - as the library has it
-            """Multiply numbers, and nothing else."""
-            if operator == "*" and all(isinstance(side, int | float) for side in (left, right)):
-                return left * right  # type: ignore[operator]  # two numbers
-            raise SecurityError(operator)
+        def call_binop(self, context: object, operator: str, left: object, right: object) -> object:
+            """Multiply within bounds."""
+            if not _is_bounded(operator, left, right):
+                raise SecurityError(operator)
+            return super().call_binop(context, operator, left, right)  # type: ignore[arg-type]  # as it came
 
-    def printable(value: object) -> object:
-        if value is None or isinstance(value, str | int | float | list | tuple | dict | Undefined):
-            return value
-        raise TemplateError(f"it prints what is no text: {type(value).__name__}", "`join` it, or make it a `list`")
+    class Range:
+        """The function `range`, which in every process is written alike."""
+
+        def __call__(self, *bounds: int) -> range:
+            return safe_range(*bounds)
+
+        def __repr__(self) -> str:
+            return "range"
 
     environment = Sandbox(
         undefined=StrictUndefined,
         autoescape=False,
         keep_trailing_newline=True,
-        finalize=printable,
+        finalize=_printed,
     )
     # What is rendered twice must be the same twice.
     for name in ("lipsum", "joiner", "cycler"):
         del environment.globals[name]
     del environment.filters["random"]
+    environment.globals["range"] = Range()
     return environment
+
+
+def _is_bounded(operator: str, left: object, right: object) -> bool:
+    match operator, left, right:
+        case "*", int() | float(), int() | float():
+            return True
+        case ("*", str() | list() | tuple() as many, int() as times) | (
+            "*",
+            int() as times,
+            str() | list() | tuple() as many,
+        ):
+            return len(many) * times <= LARGEST
+        case "**", int() | float(), int() | float():
+            return abs(left) <= LARGEST and abs(right) <= 64
+        case _:
+            return False
+
+
+def _printed(value: object) -> object:
+    """Let through texts, numbers, and lists and mappings of them.
+
+    Raises:
+        TemplateError: what is printed is something else, of which the text would differ from run to run.
+    """
+    from jinja2 import Undefined
+
+    match value:
+        case Undefined():
+            # To ask it for its text is what makes it complain.
+            return str(value)
+        case None | str() | int() | float():
+            return value
+        case list() | tuple():
+            return type(value)([_printed(item) for item in value])
+        case dict():
+            return {_printed(key): _printed(item) for key, item in value.items()}
+        case _:
+            help_ = "`join` it, or make it a `list`"
+            raise TemplateError(f"it prints what is no text: {type(value).__name__}", help_)

@@ -101,7 +101,7 @@ class Challenges:
             Trial(str(version), None, meet(*self._ends(party, stranger, client, version)).refusal)
             for version in Version
         )
-        return Challenge(address, stranger, trials)
+        return Challenge(address, stranger, trials, after=client.address if client else None)
 
     def _ends(
         self, party: Party, stranger: Stranger, client: Entry | None, version: Version
@@ -137,11 +137,11 @@ class Challenges:
                 str(version),
                 None,
                 meet(
-                    server_context(false, self._shadow.anchors([server]), version),
+                    server_context(false, None, version),
                     client_context(party.own(), party.anchors, version, checks_name=False),
                     None,
                 ).refusal,
             )
             for version in Version
         )
-        return Challenge(address, Stranger.FALSE_SERVER, trials)
+        return Challenge(address, Stranger.FALSE_SERVER, trials, after=server.address)

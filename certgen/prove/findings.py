@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import Final
 
 from certgen.diagnostics import Diagnostic, error
-from certgen.model import Address, Bundle
+from certgen.model import Address, AnchorFile, Bundle
 from certgen.prove.expectations import Roots, anchors_asked, root_above
 from certgen.prove.parties import Party
 from certgen.prove.values import Challenge, Encounter, Judgement
 from certgen.tls.causes import SENTENCES, Cause, Refusal, Side
-from certgen.tree import CERTIFICATE_FILE, TRUST_FILE
+from certgen.tree import CERTIFICATE_FILE, KEY_FILE, TRUST_FILE
 
 APPLY: Final = "`certgen apply` mends it; `certgen plan` says why"
 
@@ -40,10 +40,15 @@ class Findings:
         for encounter in encounters:
             if encounter.judgement is Judgement.UNEXPECTED:
                 found.update(self._of_encounter(encounter))
-        known = [(diagnostic.where or "").removesuffix(f"/{CERTIFICATE_FILE}") for diagnostic in found]
+        places = {diagnostic.where for diagnostic in found}
+        for party in self._parties.values():
+            told_late = (*_of_usages(party), *_of_path(party))
+            found.update(finding for finding in told_late if finding.where not in places)
+        # Whoever is known to be wrong refuses everybody, or is refused, for that reason first.
+        known = {"/".join((diagnostic.where or "").split("/")[:2]) for diagnostic in found}
         for challenge in challenges:
-            # Whoever is known to be wrong refuses everybody for that reason first.
-            if challenge.judgement is Judgement.UNEXPECTED and str(challenge.address) not in known:
+            is_known = not {str(challenge.address), str(challenge.after)}.isdisjoint(known)
+            if challenge.judgement is Judgement.UNEXPECTED and not (is_known and _is_refused(challenge)):
                 found.update([_of_challenge(challenge)])
         return tuple(found)
 
@@ -56,9 +61,18 @@ class Findings:
         for challenge in challenges:
             if challenge.obstacle is not None and ": " not in challenge.obstacle:
                 cells[f"{challenge.address}: {challenge.obstacle}"] += 0
-        return tuple(
+        known = tuple(
             _unknown(obstacle, count) for obstacle, count in sorted(cells.items()) if not self._has_fault(obstacle)
         )
+        return (*known, *self._unknown_roots())
+
+    def _unknown_roots(self) -> Iterator[Diagnostic]:
+        """Name the roots without a certificate, of which nobody can tell whether they are what the others trust."""
+        for address, certificates in self._roots.items():
+            if not certificates:
+                path = f"{address}/{CERTIFICATE_FILE}"
+                message = f"{path} holds no certificate, so nobody can tell whether it is what the others trust"
+                yield error("not-judged", message, help=APPLY, where=path)
 
     def _has_fault(self, obstacle: str) -> bool:
         address = obstacle.partition(":")[0]
@@ -71,7 +85,8 @@ class Findings:
                 help_ = "`certgen plan` names the ways out; swapped keys are put back by hand"
                 yield error("key-mismatch", party.fault, help=help_, where=str(address))
             elif party.fault is not None:
-                yield error("file-unreadable", party.fault, help=APPLY, where=str(address))
+                help_ = "`certgen plan` names the ways out" if KEY_FILE in party.fault else APPLY
+                yield error("file-unreadable", party.fault, help=help_, where=str(address))
             yield from self._of_anchors(party)
             yield from self._of_dates(party)
 
@@ -80,10 +95,21 @@ class Findings:
         if asked is None:
             return
         known = {certificate.der for certificate in asked}
+        path = f"{party.entry.address}/{TRUST_FILE}"
+        for name in self._missing_anchors(party) if party.trusted else ():
+            message = f"{path} lacks the root `{name}`, which the spec's trust names"
+            yield error("wrong-trust", message, help=APPLY, where=path)
         for stranger in (certificate for certificate in party.trusted if certificate.der not in known):
-            path = f"{party.entry.address}/{TRUST_FILE}"
             message = f"{path} trusts `{stranger.subject}`, which the spec does not: whatever that signs is let in"
             yield error("wrong-trust", message, help=APPLY, where=path)
+
+    def _missing_anchors(self, party: Party) -> Iterator[str]:
+        held = {certificate.der for certificate in party.trusted}
+        for anchor in party.entry.trust:
+            if isinstance(anchor, AnchorFile):
+                yield from (str(item.subject) for item in anchor.certificates if item.der not in held)
+            elif not held.intersection(certificate.der for certificate in self._roots.get(anchor, ())):
+                yield anchor.name
 
     def _of_encounter(self, encounter: Encounter) -> Iterator[Diagnostic]:
         if not encounter.is_expected:
@@ -112,9 +138,9 @@ class Findings:
                 message = f"the certificate of {address} does not bear {', '.join(names)}; it bears {_names(bearer)}"
                 yield error("wrong-names", message, help=APPLY, where=path)
             case Cause.UNKNOWN_AUTHORITY | Cause.BAD_SIGNATURE:
-                yield self._of_authority(judge, bearer)
+                yield from self._of_authority(judge, bearer)
             case cause:
-                message = f"{judge.entry.address} refuses {address}: {SENTENCES[cause]} ({refusal.words})"
+                message = f"the certificate of {address} is refused, because {SENTENCES[cause]} ({refusal.words})"
                 yield error("kept-out", message, help="look with `certgen verify`", where=path)
 
     def _of_dates(self, bearer: Party) -> Iterator[Diagnostic]:
@@ -131,17 +157,38 @@ class Findings:
                 message = f"the certificate of {address} is not valid yet: {whose} begins {begin}"
                 yield error("not-yet-valid", message, help="look at this machine's clock", where=path)
 
-    def _of_authority(self, judge: Party, bearer: Party) -> Diagnostic:
-        """Tell a trust file that lacks the root from a certificate that does not lead to it."""
+    def _of_authority(self, judge: Party, bearer: Party) -> Iterator[Diagnostic]:
+        """Tell a trust file that lacks the root, which has been found already, from what does not lead to it."""
         root = root_above(bearer.entry, self._bundle)
         known = {certificate.der for certificate in self._roots.get(root.address, ())}
         if known and not known & {certificate.der for certificate in judge.trusted}:
-            path = f"{judge.entry.address}/{TRUST_FILE}"
-            message = f"{path} lacks the root `{root.address.name}`, which the spec's trust names"
-            return error("wrong-trust", message, help=APPLY, where=path)
+            return
         path = f"{bearer.entry.address}/{CERTIFICATE_FILE}"
         message = f"{path} does not lead to `{root.address.name}`: another CA signed it, or an intermediate is missing"
-        return error("path-broken", message, help=APPLY, where=path)
+        yield error("path-broken", message, help=APPLY, where=path)
+
+
+def _of_usages(party: Party) -> Iterator[Diagnostic]:
+    """Find a certificate that is good for more than its entry does: no handshake of the spec's own would show it."""
+    for certificate in party.path[:1]:
+        is_limited = bool(certificate.extended_key_usage)
+        more = sorted(certificate.extended_key_usage - party.entry.template.extended_key_usage)
+        if more or not is_limited:
+            path = f"{party.entry.address}/{CERTIFICATE_FILE}"
+            what = ", ".join(more) if is_limited else "every purpose"
+            message = f"the certificate of {party.entry.address} is good for {what} too, which the spec does not say"
+            yield error("wrong-usage", message, help=APPLY, where=path)
+
+
+def _of_path(party: Party) -> Iterator[Diagnostic]:
+    for certificate in party.path[1:]:
+        if certificate.is_self_issued:
+            path = f"{party.entry.address}/{CERTIFICATE_FILE}"
+            yield error("root-in-path", f"{path} holds a root, which peers do not need", help=APPLY, where=path)
+
+
+def _is_refused(challenge: Challenge) -> bool:
+    return all(trial.refusal is not None for trial in challenge.trials)
 
 
 def _of_challenge(challenge: Challenge) -> Diagnostic:

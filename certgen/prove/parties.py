@@ -91,7 +91,8 @@ def _party(entry: Entry, bundle: Bundle, tree: Tree) -> Party:
         client_context(credentials, anchors)
     except UnusableCredentialsError as reason:
         is_mismatched = isinstance(reason, MismatchedPairError)
-        fault = f"{entry.address}: {reason}"
+        spoiled = CERTIFICATE_FILE if _is_spoiled(states[CERTIFICATE_FILE].content) else KEY_FILE
+        fault = f"{entry.address if is_mismatched else paths[spoiled]}: {reason}"
         return Party(entry, path=path, trusted=trusted, fault=fault, is_mismatched=is_mismatched)
     return Party(entry, credentials, anchors, path, trusted)
 
@@ -102,14 +103,40 @@ def _obstacle(entry: Entry, bundle: Bundle, states: Mapping[str, FileState]) -> 
         return "its private key is not on this machine"
     for name, state in states.items():
         if state.kind is not FileKind.FILE:
-            return f"its {name} {'is not there' if state.kind is FileKind.ABSENT else f'is {state.reason}'}"
+            return f"its {name} {_fault_of_file(state)}"
     chain = (entry, *bundle.issuers_above(entry.address))
-    unknown = next((algorithm for one in chain if _is_unknown(algorithm := one.key.algorithm)), None)
+    unknown = next((algorithm for one in chain for algorithm in _algorithms(one) if _is_unknown(algorithm)), None)
     return f"{ssl.OPENSSL_VERSION.rsplit(' ', 3)[0]} of this Python does not know {unknown}" if unknown else None
 
 
-def _is_unknown(algorithm: KeyAlgorithm) -> bool:
-    return algorithm.is_post_quantum and ssl.OPENSSL_VERSION_INFO[:2] < POST_QUANTUM_SINCE
+def _is_spoiled(certificates: bytes) -> bool:
+    """Whether ssl cannot read a file of certificates to its end, which it does not say when it reads the key too."""
+    try:
+        client_context(None, certificates)
+    except UnusableCredentialsError:
+        return True
+    return False
+
+
+def _fault_of_file(state: FileState) -> str:
+    match state.kind:
+        case FileKind.ABSENT:
+            return "is not there"
+        case FileKind.UNREADABLE:
+            return f"cannot be read: {state.reason}"
+        case _:
+            return f"is {state.reason}"
+
+
+def _algorithms(entry: Entry) -> tuple[KeyAlgorithm | str, ...]:
+    if entry.supplied is None:
+        return (entry.key.algorithm,)
+    return tuple(certificate.key_algorithm for certificate in (*entry.supplied.path, *entry.supplied.roots))
+
+
+def _is_unknown(algorithm: KeyAlgorithm | str) -> bool:
+    is_post_quantum = isinstance(algorithm, KeyAlgorithm) and algorithm.is_post_quantum
+    return is_post_quantum and ssl.OPENSSL_VERSION_INFO[:2] < POST_QUANTUM_SINCE
 
 
 def _certificates(state: FileState) -> tuple[Certificate, ...]:

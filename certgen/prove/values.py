@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from certgen.diagnostics import Diagnostic
 from certgen.model import Address
-from certgen.tls.causes import Cause, Refusal
+from certgen.tls.causes import Cause, Refusal, Side
 
 
 class Judgement(StrEnum):
@@ -71,6 +71,12 @@ class Stranger(StrEnum):
         return _CAUSES[self]
 
     @property
+    def refused_by(self) -> Side:
+        """Whose task it is to refuse."""
+        is_server_false = self in {Stranger.WRONG_NAME, Stranger.FALSE_SERVER}
+        return Side.CLIENT if is_server_false else Side.SERVER
+
+    @property
     def description(self) -> str:
         """Who it is, in words."""
         return _DESCRIPTIONS[self]
@@ -102,14 +108,20 @@ class Challenge:
     stranger: Stranger
     trials: tuple[Trial, ...] = ()
     obstacle: str | None = None
+    after: Address | None = None
+    """The entry of the spec after which the stranger is modelled."""
 
     @property
     def judgement(self) -> Judgement:
         """Whether it was refused, and for its own reason."""
         if self.obstacle is not None:
             return Judgement.UNKNOWN
-        causes = {trial.refusal.cause if trial.refusal else None for trial in self.trials}
-        return Judgement.AS_EXPECTED if causes == {self.stranger.cause} else Judgement.UNEXPECTED
+        refusals = [trial.refusal for trial in self.trials]
+        wanted = (self.stranger.refused_by, self.stranger.cause)
+        is_refused = bool(refusals) and all(
+            refusal is not None and (refusal.side, refusal.cause) == wanted for refusal in refusals
+        )
+        return Judgement.AS_EXPECTED if is_refused else Judgement.UNEXPECTED
 
 
 @dataclass(frozen=True, slots=True)

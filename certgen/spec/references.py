@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from certgen.certificates import (
@@ -69,8 +69,10 @@ def references(spec: Spec) -> Iterator[Reference]:
 class ReferencedFiles:
     """Referenced files as values; what cannot be read becomes a diagnostic at the mention."""
 
-    def __init__(self, contents: Mapping[str, FileContent]) -> None:
+    def __init__(self, contents: Mapping[str, FileContent], sealed: Iterable[str] = ()) -> None:
+        """Take the contents by file, and the names of private keys that are not to be looked at."""
         self._contents = contents
+        self._sealed = frozenset(sealed)
         self.problems: list[Diagnostic] = []
 
     def certificates(self, file: str, route: Route) -> tuple[Certificate, ...]:
@@ -113,8 +115,8 @@ class ReferencedFiles:
         return SuppliedPublicKey(key, key_id(key), algorithm, file)
 
     def private_key_id(self, file: str, route: Route) -> str | None:
-        """Read a private key and give its key id; None where it cannot be read."""
-        content = self.content(file, route)
+        """Read a private key and give its key id; None where it cannot, or must not, be read."""
+        content = None if file in self._sealed else self.content(file, route)
         if content is None:
             return None
         try:

@@ -40,13 +40,13 @@ class Credentials:
 
 
 def server_context(
-    credentials: Credentials, anchors: bytes, version: Version | None = None, *, ignores_time: bool = False
+    credentials: Credentials, anchors: bytes | None, version: Version | None = None, *, ignores_time: bool = False
 ) -> ssl.SSLContext:
     """Make the context of a server that asks its clients for a certificate.
 
     Args:
         credentials: its own.
-        anchors: its trust anchors, PEM.
+        anchors: its trust anchors, PEM; None to let in everybody, as a false server does.
         version: the one version that it speaks; None for 1.2 and 1.3.
         ignores_time: whether dates are judged elsewhere.
 
@@ -56,7 +56,7 @@ def server_context(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
-    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_mode = ssl.CERT_NONE if anchors is None else ssl.CERT_REQUIRED
     _load(context, credentials)
     return _strict(context, anchors, version, ignores_time=ignores_time)
 

@@ -58,12 +58,10 @@ def quote(text: str) -> str:
     """
     if "$" in text:
         raise UnquotableError("nginx takes `$` for the start of a variable, and has no way to write the sign itself")
-    if _BARE.fullmatch(text):
-        return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     if len(escaped.encode()) > LONGEST_WORD:
         raise UnquotableError(f"nginx reads no word of more than {LONGEST_WORD} bytes")
-    return f'"{escaped}"'
+    return text if _BARE.fullmatch(text) else f'"{escaped}"'
 
 
 def judge(deployment: Deployment, options: NginxOptions) -> Iterator[Fault]:
@@ -96,7 +94,7 @@ def distinguished_name(name: DistinguishedName) -> str:
     """Write a distinguished name as nginx shows it in `$ssl_client_s_dn`: RFC 2253 by OpenSSL, the last part first.
 
     Raises:
-        UnquotableError: it has an attribute that OpenSSL shows by its bytes.
+        UnquotableError: it has an attribute that language version 1 cannot express.
     """
     return ",".join(_attribute(attribute, value) for attribute, value in reversed(name.attributes))
 
@@ -138,7 +136,7 @@ def _caller(deployment: Deployment, entry: Entry) -> str:
 
 def _attribute(attribute: str, value: str) -> str:
     if attribute not in _SHORT_NAMES:
-        raise UnquotableError(f"nginx shows the attribute {attribute} by its bytes")
+        raise UnquotableError(f"nginx shows the attribute {attribute} in a way of its own")
     return f"{_SHORT_NAMES[NameAttribute(attribute)]}={_escaped(value)}"
 
 
@@ -160,7 +158,7 @@ def _escaped(value: str) -> str:
 
 def _judge_quoting(deployment: Deployment, options: NginxOptions) -> Iterator[Fault]:
     try:
-        quote(deployment.entry.deploy_dir)
+        quote(deployment.path(UPSTREAM_FILE))
     except UnquotableError as reason:
         yield Fault("not-quotable", str(reason), "choose another folder", field="deploy_dir")
     for entry in allowed_entries(deployment, options.allow):
