@@ -40,12 +40,12 @@ class Findings:
         for encounter in encounters:
             if encounter.judgement is Judgement.UNEXPECTED:
                 found.update(self._of_encounter(encounter))
-        places = {diagnostic.where for diagnostic in found}
+        blamed = set(map(_entry_of, found))
         for party in self._parties.values():
             told_late = (*_of_usages(party), *_of_path(party))
-            found.update(finding for finding in told_late if finding.where not in places)
+            found.update(finding for finding in told_late if _entry_of(finding) not in blamed)
         # Whoever is known to be wrong refuses everybody, or is refused, for that reason first.
-        known = {"/".join((diagnostic.where or "").split("/")[:2]) for diagnostic in found}
+        known = set(map(_entry_of, found))
         for challenge in challenges:
             is_known = not {str(challenge.address), str(challenge.after)}.isdisjoint(known)
             if challenge.judgement is Judgement.UNEXPECTED and not (is_known and _is_refused(challenge)):
@@ -166,6 +166,10 @@ class Findings:
         path = f"{bearer.entry.address}/{CERTIFICATE_FILE}"
         message = f"{path} does not lead to `{root.address.name}`: another CA signed it, or an intermediate is missing"
         yield error("path-broken", message, help=APPLY, where=path)
+
+
+def _entry_of(finding: Diagnostic) -> str:
+    return "/".join((finding.where or "").split("/")[:2])
 
 
 def _of_usages(party: Party) -> Iterator[Diagnostic]:
