@@ -39,9 +39,13 @@ def prove(specs: tuple[Path, ...], output: Path, at: str | None, **options: Any)
     then = moment(screen, "prove", at) if at is not None else None
     bar = ProgressBar(is_shown=sys.stderr.isatty() and not screen.is_quiet, what="handshakes")
     proofs = []
-    for item in loaded:
-        tree = Tree(output / item.bundle.name)
-        proofs.append(try_all(item.bundle, tree, datetime.now(UTC), then, bar.advance, jobs=cores()))
+    try:
+        for item in loaded:
+            tree = Tree(output / item.bundle.name)
+            proofs.append(try_all(item.bundle, tree, datetime.now(UTC), then, bar.advance, jobs=cores()))
+    except CertgenError as reason:
+        bar.close()
+        screen.fail("prove", reason.diagnostics)
     bar.close()
     screen.diagnose(diagnostic for proof in proofs for diagnostic in (*proof.findings, *proof.unknowns))
     if screen.is_json:

@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Final
 
 from certgen.diagnostics import Diagnostic, error
-from certgen.model import Address, AnchorFile, Bundle
-from certgen.prove.expectations import Roots, anchors_asked, root_above
-from certgen.prove.parties import Party
+from certgen.model import AnchorFile
+from certgen.prove.contents import APPLY, faults_of_contents
+from certgen.prove.expectations import anchors_asked, root_above
+from certgen.prove.parties import Gathered, Party
 from certgen.prove.values import Challenge, Encounter, Judgement
 from certgen.tls.causes import SENTENCES, Cause, Refusal, Side
 from certgen.tree import CERTIFICATE_FILE, KEY_FILE, TRUST_FILE
-
-APPLY: Final = "`certgen apply` mends it; `certgen plan` says why"
 
 
 class Findings:
     """Turns what was tried into findings.
 
     Args:
-        bundle: what the spec describes.
-        parties: its end entities, with their files.
-        roots: the certificates of its roots.
+        gathered: the end entities of a bundle and its CAs, with their files.
         at: the time for which to judge.
     """
 
-    def __init__(self, bundle: Bundle, parties: Mapping[Address, Party], roots: Roots, at: datetime) -> None:
-        self._bundle = bundle
-        self._parties = parties
-        self._roots = roots
+    def __init__(self, gathered: Gathered, at: datetime) -> None:
+        self._bundle = gathered.bundle
+        self._parties = gathered.parties
+        self._roots = gathered.roots
+        self._authorities = gathered.authorities
         self._at = at
 
     def find(self, encounters: Iterable[Encounter], challenges: Iterable[Challenge]) -> tuple[Diagnostic, ...]:
@@ -43,6 +40,7 @@ class Findings:
         blamed = set(map(_entry_of, found))
         for party in self._parties.values():
             told_late = (*_of_usages(party), *_of_path(party))
+            told_late = told_late or tuple(faults_of_contents(party, self._bundle, self._authorities, self._roots))
             found.update(finding for finding in told_late if _entry_of(finding) not in blamed)
         # Whoever is known to be wrong refuses everybody, or is refused, for that reason first.
         known = set(map(_entry_of, found))
@@ -207,6 +205,7 @@ def _of_challenge(challenge: Challenge) -> Diagnostic:
 def _unknown(obstacle: str, count: int) -> Diagnostic:
     handshakes = f" ({count} {'meeting' if count == 1 else 'meetings'} not judged)" if count else ""
     help_ = "prove where the keys are" if "private key" in obstacle else None
+    help_ = "run `certgen apply`" if obstacle.endswith("is not there") else help_
     where = obstacle.partition(":")[0]
     return error("not-judged", f"{obstacle}{handshakes}", help=help_, where=where)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from certgen.certificates import UnreadableError, parse_certificates
@@ -29,6 +29,8 @@ class Party:
     """What its certificate file holds."""
     trusted: tuple[Certificate, ...] = ()
     """What its trust file holds."""
+    certificate_content: bytes = field(default=b"", repr=False)
+    """Its certificate file, to the byte."""
     obstacle: str | None = None
     """Why nothing can be told of it."""
     fault: str | None = None
@@ -52,6 +54,27 @@ class Party:
         return self.obstacle is None and self.fault is None
 
 
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """All that is known of a tree before anybody meets anybody."""
+
+    bundle: Bundle
+    parties: Mapping[Address, Party]
+    roots: Mapping[Address, tuple[Certificate, ...]]
+    authorities: Mapping[Address, Certificate]
+
+
+def gather(bundle: Bundle, tree: Tree) -> Gathered:
+    """Read what a proof needs.
+
+    Args:
+        bundle: what the spec describes.
+        tree: the tree; it is only read, and the keys of CAs not even that.
+    """
+    authorities = gather_authorities(bundle, tree)
+    return Gathered(bundle, gather_parties(bundle, tree), gather_roots(bundle, authorities), authorities)
+
+
 def gather_parties(bundle: Bundle, tree: Tree) -> dict[Address, Party]:
     """Read the files of all end entities.
 
@@ -62,39 +85,55 @@ def gather_parties(bundle: Bundle, tree: Tree) -> dict[Address, Party]:
     return {entry.address: _party(entry, bundle, tree) for entry in bundle.entries if not entry.is_ca}
 
 
-def gather_roots(bundle: Bundle, tree: Tree) -> dict[Address, tuple[Certificate, ...]]:
+def gather_roots(bundle: Bundle, authorities: Mapping[Address, Certificate]) -> dict[Address, tuple[Certificate, ...]]:
     """Give the certificates of every root; empty where its file cannot be read."""
     roots: dict[Address, tuple[Certificate, ...]] = {}
     for entry in bundle.entries:
         if entry.supplied is not None:
             roots[entry.address] = entry.supplied.roots
         elif entry.is_root:
-            path = f"{entry.address}/{CERTIFICATE_FILE}"
-            roots[entry.address] = _certificates(tree.read([path])[path])[:1]
+            own = authorities.get(entry.address)
+            roots[entry.address] = (own,) if own is not None else ()
     return roots
+
+
+def gather_authorities(bundle: Bundle, tree: Tree) -> dict[Address, Certificate]:
+    """Give the certificates of the CAs that certgen makes; without those whose file cannot be read."""
+    paths = {entry.address: f"{entry.address}/{CERTIFICATE_FILE}" for entry in bundle.entries if _is_made(entry)}
+    found = {address: _certificates(tree.read([path])[path]) for address, path in paths.items()}
+    return {address: certificates[0] for address, certificates in found.items() if certificates}
+
+
+def _is_made(entry: Entry) -> bool:
+    return entry.is_ca and entry.supplied is None
 
 
 def _party(entry: Entry, bundle: Bundle, tree: Tree) -> Party:
     paths = {name: f"{entry.address}/{name}" for name in (CERTIFICATE_FILE, KEY_FILE, TRUST_FILE)}
     found = tree.read(paths.values())
     states = {name: found[path] for name, path in paths.items()}
-    path, trusted = _certificates(states[CERTIFICATE_FILE]), _certificates(states[TRUST_FILE])
+    read = Party(
+        entry,
+        anchors=states[TRUST_FILE].content,
+        path=_certificates(states[CERTIFICATE_FILE]),
+        trusted=_certificates(states[TRUST_FILE]),
+        certificate_content=states[CERTIFICATE_FILE].content,
+    )
     obstacle = _obstacle(entry, bundle, states)
     if obstacle is not None:
-        return Party(entry, path=path, trusted=trusted, obstacle=obstacle)
-    for name, certificates in ((CERTIFICATE_FILE, path), (TRUST_FILE, trusted)):
+        return replace(read, obstacle=obstacle)
+    for name, certificates in ((CERTIFICATE_FILE, read.path), (TRUST_FILE, read.trusted)):
         if not certificates:
-            return Party(entry, path=path, trusted=trusted, fault=f"{paths[name]} holds no certificate")
+            return replace(read, fault=f"{paths[name]} holds no certificate")
     credentials = Credentials(tree.root / paths[CERTIFICATE_FILE], tree.root / paths[KEY_FILE])
-    anchors = states[TRUST_FILE].content
     try:
-        client_context(credentials, anchors)
+        client_context(credentials, read.anchors)
     except UnusableCredentialsError as reason:
         is_mismatched = isinstance(reason, MismatchedPairError)
-        spoiled = CERTIFICATE_FILE if _is_spoiled(states[CERTIFICATE_FILE].content) else KEY_FILE
+        spoiled = CERTIFICATE_FILE if _is_spoiled(read.certificate_content) else KEY_FILE
         fault = f"{entry.address if is_mismatched else paths[spoiled]}: {reason}"
-        return Party(entry, path=path, trusted=trusted, fault=fault, is_mismatched=is_mismatched)
-    return Party(entry, credentials, anchors, path, trusted)
+        return replace(read, fault=fault, is_mismatched=is_mismatched)
+    return replace(read, credentials=credentials)
 
 
 def _obstacle(entry: Entry, bundle: Bundle, states: Mapping[str, FileState]) -> str | None:

@@ -7,16 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import TypeVar
 
-from certgen.diagnostics import error
+from certgen.diagnostics import CertgenError, error
 from certgen.model import Bundle
 from certgen.prove.challenges import Challenges
+from certgen.prove.contents import faults_of_artifacts
 from certgen.prove.encounters import Encounters
 from certgen.prove.findings import Findings
-from certgen.prove.parties import gather_parties, gather_roots
+from certgen.prove.parties import Gathered, gather
 from certgen.prove.shadow import Shadow
-from certgen.prove.values import Proof
+from certgen.prove.values import Challenge, Encounter, Proof
 from certgen.store.disk import Tree
 from certgen.store.scratch import scratch
+from certgen.tls.contexts import UnusableCredentialsError
 
 Progress = Callable[[int, int], None]
 """Takes the attempts done and the attempts in all."""
@@ -42,28 +44,44 @@ def prove(  # noqa: PLR0913 - the tree and its two times, and how to go about it
         at: the time for which to judge; dates are then judged outside the handshakes.
         progress: told after each attempt.
         jobs: how many threads shake hands; OpenSSL lets go of the interpreter meanwhile.
+
+    Raises:
+        CertgenError: the tree was changed meanwhile.
     """
     if not tree.paths():
         missing = error("no-tree", f"there is no tree of {bundle.name}", help="run `certgen apply`", where=bundle.name)
         return Proof(bundle.name, at or now, (), (), (), (missing,))
-    parties, roots = gather_parties(bundle, tree), gather_roots(bundle, tree)
+    gathered = gather(bundle, tree)
+    try:
+        encounters, challenges = _try_all(gathered, now, at, progress, jobs)
+    except UnusableCredentialsError:
+        # They could be loaded a moment ago: somebody has replaced them since.
+        message = f"the tree of {bundle.name} changed while it was being proven"
+        raise CertgenError([error("tree-changed", message, help="prove it again", where=bundle.name)]) from None
+    findings = Findings(gathered, at or now)
+    return Proof(
+        name=bundle.name,
+        at=at or now,
+        encounters=encounters,
+        challenges=challenges,
+        findings=(*findings.find(encounters, challenges), *faults_of_artifacts(bundle, tree)),
+        unknowns=findings.unknowns(encounters, challenges),
+        handshakes=sum(len(one.trials) for one in encounters) + sum(len(one.trials) for one in challenges),
+        dates_apart=at is not None,
+    )
+
+
+def _try_all(
+    gathered: Gathered, now: datetime, at: datetime | None, progress: Progress, jobs: int
+) -> tuple[tuple[Encounter, ...], tuple[Challenge, ...]]:
+    bundle, parties, roots = gathered.bundle, gathered.parties, gathered.roots
     with scratch() as files:
         meetings = tuple(Encounters(bundle, parties, roots, at).attempts())
         strangers = tuple(Challenges(bundle, parties, roots, Shadow(bundle, now, files)).attempts())
         total = len(meetings) + len(strangers)
         encounters = _attempt(meetings, lambda done: progress(done, total), jobs)
         challenges = _attempt(strangers, lambda done: progress(len(meetings) + done, total), jobs)
-    findings = Findings(bundle, parties, roots, at or now)
-    return Proof(
-        name=bundle.name,
-        at=at or now,
-        encounters=encounters,
-        challenges=challenges,
-        findings=findings.find(encounters, challenges),
-        unknowns=findings.unknowns(encounters, challenges),
-        handshakes=sum(len(one.trials) for one in encounters) + sum(len(one.trials) for one in challenges),
-        dates_apart=at is not None,
-    )
+    return encounters, challenges
 
 
 def _attempt(attempts: Iterable[Callable[[], _T]], progress: Callable[[int], None], jobs: int) -> tuple[_T, ...]:

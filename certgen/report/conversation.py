@@ -19,6 +19,8 @@ _BY_SERVER: Final = {
     Cause.BAD_CERTIFICATE: f"{_LOG}: Go and Envoy say no more of an end, a wrong purpose, and `allow`",
     Cause.NOT_ALLOWED: "add this client to the server's `allow`",
     Cause.UNSUPPORTED: f"{_LOG}; under TLS 1.2 some say no more of a missing certificate",
+    Cause.NOT_TLS: "is it the right port?",
+    Cause.SILENT: _LOG,
     Cause.CLOSED: _LOG,
 }
 _BY_CLIENT: Final = {
@@ -27,6 +29,8 @@ _BY_CLIENT: Final = {
     Cause.NOT_YET_VALID: "compare the clocks of the two machines",
     Cause.WRONG_PURPOSE: "the server shows a client's certificate: give it that of a server or a peer",
     Cause.UNSUPPORTED: "leave `--tls` out",
+    Cause.NOT_TLS: "is it the right port?",
+    Cause.SILENT: _LOG,
 }
 
 
@@ -53,7 +57,8 @@ def describe_refusal(answer: Answer, names: tuple[str, ...] = ()) -> Diagnostic:
         answer: a refusal, or an answer that is none.
         names: the names that the server bears, where they are known.
     """
-    where, refusal = f"https://{answer.target.name}:{answer.target.port}", answer.refusal
+    name, refusal = answer.target.name, answer.refusal
+    where = f"https://{f'[{name}]' if ':' in name else name}:{answer.target.port}"
     if refusal is None:
         message = f"the server answers {answer.status} {answer.phrase}"
         return error("refused", message, help=_LOG, where=where)
@@ -66,11 +71,12 @@ def describe_refusal(answer: Answer, names: tuple[str, ...] = ()) -> Diagnostic:
 def conversation(answer: Answer) -> dict[str, Any]:
     """Give an answer as values for JSON."""
     session, refusal = answer.session, answer.refusal
+    server = session.server if session else None
     return {
-        "version": session.version if session else None,
+        "protocol": session.version if session else None,
         "cipher": session.cipher if session else None,
-        "server": str(session.server.subject) if session else None,
-        "server_names": [str(name) for name in session.server.subject_alt_names] if session else [],
+        "server": str(server.subject) if server else None,
+        "server_names": [str(name) for name in server.subject_alt_names] if server else [],
         "refused_by": str(refusal.side) if refusal else None,
         "cause": str(refusal.cause) if refusal else None,
         "words": refusal.words if refusal else None,
@@ -81,11 +87,14 @@ def conversation(answer: Answer) -> dict[str, Any]:
 
 def _session(session: Session, name: str, paint: Painter) -> list[str]:
     server = session.server
-    facts = (
-        ("connected", f"{session.version}, {session.cipher}, as {name}"),
-        ("server", str(server.subject)),
-        ("names", ", ".join(map(str, server.subject_alt_names)) or "none"),
-        ("issuer", str(server.issuer)),
-        ("until", f"{server.not_after:%Y-%m-%d %H:%M}Z"),
-    )
+    facts = [("connected", f"{session.version}, {session.cipher}, as {name}")]
+    if server is None:
+        facts.append(("server", "a certificate that certgen cannot read"))
+    else:
+        facts += [
+            ("server", str(server.subject)),
+            ("names", ", ".join(map(str, server.subject_alt_names)) or "none"),
+            ("issuer", str(server.issuer)),
+            ("until", f"{server.not_after:%Y-%m-%d %H:%M}Z"),
+        ]
     return [f"{paint(label, Style.STRONG)}{' ' * (11 - len(label))}{printable(value)}" for label, value in facts]

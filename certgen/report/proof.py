@@ -10,9 +10,10 @@ from certgen.model import Address
 from certgen.prove.values import Encounter, Judgement, Proof, Stranger
 from certgen.report.paint import Painter, Style, plain, wrapped
 
+LONGEST_LABEL: Final = 32
+"""Characters of a row's label; of a longer one the middle is left out."""
 WIDTH: Final = 80
 """Characters for which the matrix is made where there is no terminal."""
-LONGEST_LABEL: Final = 24
 
 _STRANGERS: Final = {
     Stranger.NOBODY: "no certificate",
@@ -51,7 +52,11 @@ def render_proof(proof: Proof, paint: Painter = plain, width: int | None = None)
 
 def _meetings(proof: Proof, paint: Painter, width: int) -> Iterator[str]:
     rows = tuple(dict.fromkeys(one.server for one in proof.encounters))
-    columns = tuple(dict.fromkeys(str(one.client) for one in proof.encounters))
+    met = dict.fromkeys(one.client for one in proof.encounters)
+    # A peer does not meet itself, so the first row alone does not tell the order.
+    columns = tuple(
+        str(one) for one in (*(one for one in met if one not in rows), *(row for row in rows if row in met))
+    )
     cells = {(one.server, str(one.client)): _meeting(one) for one in proof.encounters}
     if cells:
         yield from _Table("gets in", rows, columns, cells).lines(paint, width)
@@ -76,8 +81,8 @@ class _Table:
 
     def lines(self, paint: Painter, width: int) -> Iterator[str]:
         """Write the table; where its headings do not fit they are numbers, with a legend."""
-        left = max(len(self.title), *(len(_short(str(row))) for row in self.rows)) + 2
-        heads = {column: _short(column) for column in self.columns}
+        left = max(len(self.title), *(len(_short(row)) for row in self.rows)) + 2
+        heads = {column: column for column in self.columns}
         is_wide = left + sum(max(len(head), 3) + 2 for head in heads.values()) > width
         if is_wide:
             heads = {column: str(number) for number, column in enumerate(self.columns, 1)}
@@ -95,7 +100,7 @@ class _Table:
         line = "".join(f"{head:<{max(len(head), 3) + 2}}" for head in heads.values())
         yield paint(f"{self.title:<{left}}{line}".rstrip(), Style.FAINT)
         for row in self.rows:
-            line = f"{_short(str(row)):<{left}}"
+            line = f"{_short(row):<{left}}"
             for column, head in heads.items():
                 cell = self.cells.get((row, column), _Cell("-", None))
                 padding = " " * (max(len(head), 3) + 2 - len(cell.text))
@@ -142,6 +147,8 @@ def _footnotes(proof: Proof, width: int | None) -> Iterator[str]:
 
 def _summary(proof: Proof) -> str:
     tried = f"{proof.handshakes} handshakes"
+    if not (proof.handshakes or proof.findings or proof.unknowns):
+        return f"{proof.name}: nothing to prove, since nobody connects to anybody"
     match proof.judgement:
         case Judgement.AS_EXPECTED:
             return f"{proof.name}: proven, {tried}, all as expected"
@@ -152,5 +159,6 @@ def _summary(proof: Proof) -> str:
             return f"{proof.name}: cannot tell, {tried}, the rest could not be tried"
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 3]}..."
+def _short(address: Address) -> str:
+    text = str(address)
+    return text if len(text) <= LONGEST_LABEL else f"{text[:13]}...{text[-16:]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -144,7 +145,7 @@ def find_entry_folder(text: str, output: Path) -> Path:
         CertgenError: there is none, or there are several.
     """
     candidates = _certificate_of(text, output)
-    if not candidates and (Path(text) / CERTIFICATE_FILE).is_file():
+    if not candidates and _is_file(Path(text) / CERTIFICATE_FILE):
         return Path(text)
     if not candidates:
         message = f"`{text}` is neither an entry below {output}/ nor a folder with {CERTIFICATE_FILE}"
@@ -152,6 +153,13 @@ def find_entry_folder(text: str, output: Path) -> Path:
         help_ = f"did you mean `{near[0]}`?" if near else "for example servers/api; `-o` names the output"
         raise CertgenError([error("not-found", message, help=help_, where=text)])
     return candidates[0].parent
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def _named_alike(name: str, output: Path) -> list[Path]:
@@ -165,9 +173,15 @@ def append_private(path: Path) -> None:
     Raises:
         CertgenError: the disk refused.
     """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     with explained(path):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0), 0o600)
-        os.close(descriptor)
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+            os.fchmod(descriptor, 0o600)
+        finally:
+            os.close(descriptor)
 
 
 def _paths_of(text: str, output: Path) -> list[Path]:

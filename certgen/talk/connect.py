@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from certgen.certificates import parse_certificate
 from certgen.diagnostics import CertgenError, error
 from certgen.model import Certificate
-from certgen.talk.identity import Identity
-from certgen.tls.causes import Cause, Refusal, Side, refusal_of
+from certgen.talk.identity import Identity, peer_certificate
+from certgen.tls.causes import Cause, Refusal, Side, refusal_of_connection
 from certgen.tls.contexts import UnusableCredentialsError, Version, client_context
 
 SECONDS: Final = 10.0
@@ -39,7 +41,8 @@ class Session:
 
     version: str
     cipher: str
-    server: Certificate
+    server: Certificate | None
+    """None where certgen cannot read the certificate that OpenSSL accepts."""
 
 
 _NGINX: Final = {
@@ -78,10 +81,10 @@ def parse_target(url: str, name: str | None = None) -> Target:
     """
     try:
         parts = urlsplit(url if "://" in url else f"https://{url}")
-        host, port = parts.hostname, parts.port or 443
+        host, port = parts.hostname, 443 if parts.port is None else parts.port
     except ValueError:
         host, port = None, 0
-    if not host or parts.scheme != "https" or not url.isascii() or not url.isprintable() or " " in url:
+    if not host or not port or parts.scheme != "https" or not url.isascii() or not url.isprintable() or " " in url:
         message = f"`{url}` is no https URL"
         raise CertgenError([error("bad-url", message, help="for example https://127.0.0.1:8443/", where="URL")])
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -122,13 +125,56 @@ def _talk(plain: socket.socket, context: ssl.SSLContext, target: Target) -> Answ
     try:
         with context.wrap_socket(plain, server_hostname=target.name) as tls:
             session = _session(tls)
-            return _ask(tls, target, session)
-    except ssl.SSLEOFError as problem:
-        return Answer(target, session, _closed(problem))
-    except ssl.SSLError as problem:
-        return Answer(target, session, refusal_of(Side.CLIENT, problem))
-    except (OSError, HTTPException) as problem:
-        return Answer(target, session, _closed(problem))
+            try:
+                with _deadline(tls):
+                    return _ask(tls, target, session)
+            except (ConnectionError, ssl.SSLEOFError) as problem:
+                return Answer(target, session, _last_words(tls, problem))
+    except OSError as problem:
+        return Answer(target, session, refusal_of_connection(Side.CLIENT, problem))
+    except HTTPException as problem:
+        words = str(problem) or type(problem).__name__
+        return Answer(target, session, Refusal(Side.SERVER, Cause.CLOSED, words))
+    except ValueError:
+        message = f"`{target.name}` is no name that a server could bear"
+        help_ = "for example api.shop.example"
+        raise CertgenError([error("bad-url", message, help=help_, where="--name")]) from None
+
+
+@contextmanager
+def _deadline(tls: ssl.SSLSocket) -> Iterator[None]:
+    """End a connection whose server sends a little now and then, for ever.
+
+    Raises:
+        TimeoutError: it was ended.
+    """
+    is_over = threading.Event()
+
+    def end() -> None:
+        is_over.set()
+        with suppress(OSError):
+            socket.socket.shutdown(tls, socket.SHUT_RDWR)
+
+    timer = threading.Timer(3 * SECONDS, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except (OSError, HTTPException):
+        if is_over.is_set():
+            raise TimeoutError from None
+        raise
+    finally:
+        timer.cancel()
+
+
+def _last_words(tls: ssl.SSLSocket, problem: OSError) -> Refusal:
+    """Read what the server said before it went: under TLS 1.3 it judges when the client is done, and may be faster."""
+    try:
+        tls.recv(1)
+    except OSError as last:
+        return refusal_of_connection(Side.CLIENT, last)
+    return refusal_of_connection(Side.CLIENT, problem)
 
 
 def _ask(tls: ssl.SSLSocket, target: Target, session: Session) -> Answer:
@@ -138,6 +184,8 @@ def _ask(tls: ssl.SSLSocket, target: Target, session: Session) -> Answer:
     response = connection.getresponse()
     body = response.read(LARGEST_BODY)
     refusal = _refusal_in(response.status, body)
+    if refusal is None and response.length and len(body) < LARGEST_BODY:
+        refusal = Refusal(Side.SERVER, Cause.CLOSED, f"{response.length} bytes of its answer are missing")
     return Answer(target, session, refusal, response.status, response.reason, body)
 
 
@@ -161,18 +209,12 @@ def names_of_server(target: Target) -> tuple[str, ...]:
             socket.create_connection((target.host, target.port), SECONDS) as plain,
             context.wrap_socket(plain, server_hostname=target.name) as tls,
         ):
-            der = tls.getpeercert(binary_form=True)
-            return tuple(map(str, parse_certificate(der).subject_alt_names)) if der else ()
-    except OSError:
+            shown = peer_certificate(tls)
+            return tuple(map(str, shown.subject_alt_names)) if shown else ()
+    except (OSError, ValueError):
         return ()
 
 
 def _session(tls: ssl.SSLSocket) -> Session:
     cipher = tls.cipher()
-    der = tls.getpeercert(binary_form=True) or b""
-    return Session((tls.version() or "").replace("v", " "), cipher[0] if cipher else "", parse_certificate(der))
-
-
-def _closed(problem: Exception) -> Refusal:
-    """A connection that ends without an alert: Node, among others, refuses so."""
-    return Refusal(Side.SERVER, Cause.CLOSED, str(problem) or type(problem).__name__)
+    return Session((tls.version() or "").replace("v", " "), cipher[0] if cipher else "", peer_certificate(tls))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from certgen.certificates import UnreadableError, parse_certificates
+from certgen.certificates import UnreadableError, parse_certificate, parse_certificates
 from certgen.diagnostics import CertgenError, error
 from certgen.model import Certificate
 from certgen.store.files import find_entry_folder, read_file
@@ -50,3 +51,11 @@ def load_identity(text: str, output: Path) -> Identity:
         raise CertgenError([error("unreadable", f"{place}: {reason}", where=place)]) from None
     credentials = Credentials(folder / CERTIFICATE_FILE, folder / KEY_FILE)
     return Identity(text, credentials, contents[TRUST_FILE], certificate)
+
+
+def peer_certificate(tls: ssl.SSLSocket) -> Certificate | None:
+    """Give the certificate of the other side; None where there is none, or none that certgen can read."""
+    try:
+        return parse_certificate(tls.getpeercert(binary_form=True) or b"")
+    except UnreadableError:
+        return None

@@ -9,11 +9,10 @@ from pathlib import Path
 from socket import AF_INET, AF_INET6
 from typing import Any, Final
 
-from certgen.certificates import parse_certificate
 from certgen.diagnostics import CertgenError, error
 from certgen.model import Certificate
-from certgen.talk.identity import Identity
-from certgen.tls.causes import Cause, Refusal, Side, refusal_of
+from certgen.talk.identity import Identity, peer_certificate
+from certgen.tls.causes import Cause, Refusal, Side, refusal_of_connection
 from certgen.tls.contexts import UnusableCredentialsError, server_context
 
 SECONDS: Final = 10.0
@@ -51,8 +50,8 @@ class Server(ThreadingHTTPServer):
             self._context.keylog_filename = str(keylog)
         try:
             super().__init__((host, port), _Request)
-        except OSError as reason:
-            message = f"{host}:{port} cannot be listened at: {reason.strerror or reason}"
+        except (OSError, TypeError, UnicodeError) as reason:
+            message = f"{host}:{port} cannot be listened at: {getattr(reason, 'strerror', None) or reason}"
             raise CertgenError([error("not-listening", message, help="choose another `--listen`")]) from None
 
     @property
@@ -66,17 +65,20 @@ class Server(ThreadingHTTPServer):
         try:
             with self._context.wrap_socket(request, server_side=True) as tls:
                 super().finish_request(tls, client_address)
-        except ssl.SSLError as problem:
-            self._refused(client_address, refusal_of(Side.SERVER, problem))
         except OSError as problem:
-            self._refused(client_address, Refusal(Side.CLIENT, Cause.CLOSED, problem.strerror or ""))
+            self._refused(client_address, refusal_of_connection(Side.SERVER, problem))
 
     def note(self, line: str) -> None:
-        """Tell the journal."""
-        self._journal(line)
+        """Tell the journal; where nobody reads it any more, nobody is served."""
+        try:
+            self._journal(line)
+        except OSError:
+            self.shutdown()
 
     def _refused(self, client_address: Any, refusal: Refusal) -> None:  # noqa: ANN401 - as the library has it
-        self._journal(f"refused  {client_address[0]}: {refusal} ({refusal.words})")
+        is_gone = refusal.cause is Cause.CLOSED
+        what = f"the {refusal.side} closed the connection without a word" if is_gone else refusal
+        self.note(f"refused  {client_address[0]}: {what} ({refusal.words})")
 
 
 class _Request(BaseHTTPRequestHandler):
@@ -86,7 +88,7 @@ class _Request(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer with who asked."""
-        caller = parse_certificate(self.connection.getpeercert(binary_form=True) or b"")
+        caller = peer_certificate(self.connection)
         body = "".join(f"{line}\n" for line in self._lines(caller)).encode()
         self.send_response(200)
         self.send_header("Content-Type", "text/plain; charset=utf-8")
@@ -94,7 +96,13 @@ class _Request(BaseHTTPRequestHandler):
         self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
-        self.server.note(f"200      {self.client_address[0]}: {caller.subject}, {self._version()}")
+        who = caller.subject if caller else "somebody"
+        self.server.note(f"200      {self.client_address[0]}: {who}, {self._version()}")
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse a request that is none, or not GET."""
+        super().send_error(code, message, explain)
+        self.server.note(f"{code}      {self.client_address[0]}: a request that is not answered")
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
         """Leave the journal to `note`: the library would write what the client sent to the terminal."""
@@ -103,7 +111,9 @@ class _Request(BaseHTTPRequestHandler):
         """Say what serves, without the interpreter's version."""
         return "certgen"
 
-    def _lines(self, caller: Certificate) -> tuple[str, ...]:
+    def _lines(self, caller: Certificate | None) -> tuple[str, ...]:
+        if caller is None:
+            return ("you are  somebody with a certificate that certgen cannot read",)
         cipher = self.connection.cipher()
         return (
             f"you are  {caller.subject}",

@@ -32,6 +32,10 @@ class Cause(StrEnum):
     NOT_ALLOWED = "not_allowed"
     BAD_CERTIFICATE = "bad_certificate"
     """Something about the certificate, and the other side does not say what."""
+    NOT_TLS = "not_tls"
+    """What the other side says is no TLS."""
+    SILENT = "silent"
+    """The other side says nothing for too long."""
     CLOSED = "closed"
     """The other side went away without a word."""
     OTHER = "other"
@@ -50,6 +54,8 @@ SENTENCES: Final = {
     Cause.UNSUPPORTED: "the two have no version, cipher or signature algorithm in common",
     Cause.NOT_ALLOWED: "the certificate is sound, and its bearer is not let in",
     Cause.BAD_CERTIFICATE: "it does not accept the certificate, and does not say why",
+    Cause.NOT_TLS: "the other side does not speak TLS at all",
+    Cause.SILENT: "the other side has said nothing for too long",
     Cause.CLOSED: "of something that it does not say: it closed the connection",
     Cause.OTHER: "of another reason",
 }
@@ -80,6 +86,11 @@ _REASONS: Final = {
     "UNSUPPORTED_PROTOCOL": Cause.UNSUPPORTED,
     "NO_SUITABLE_SIGNATURE_ALGORITHM": Cause.UNSUPPORTED,
     "NO_PROTOCOLS_AVAILABLE": Cause.UNSUPPORTED,
+    "HTTP_REQUEST": Cause.NOT_TLS,
+    "PACKET_LENGTH_TOO_LONG": Cause.NOT_TLS,
+    "RECORD_LAYER_FAILURE": Cause.NOT_TLS,
+    "UNKNOWN_PROTOCOL": Cause.NOT_TLS,
+    "WRONG_VERSION_NUMBER": Cause.NOT_TLS,
 }
 """What one's own side finds, by OpenSSL's name for it."""
 
@@ -139,3 +150,21 @@ def _alert(reason: str) -> Cause | None:
 
 def _other(side: Side) -> Side:
     return Side.CLIENT if side is Side.SERVER else Side.SERVER
+
+
+def refusal_of_connection(side: Side, problem: OSError) -> Refusal:
+    """Say who ended a connection and why.
+
+    Args:
+        side: on whose side the error was raised.
+        problem: the error, of TLS or of the connection below it.
+    """
+    match problem:
+        case TimeoutError():
+            return Refusal(side, Cause.SILENT, "timed out")
+        case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
+            return Refusal(_other(side), Cause.CLOSED, problem.reason or "end of file")
+        case ssl.SSLError():
+            return refusal_of(side, problem)
+        case _:
+            return Refusal(_other(side), Cause.CLOSED, problem.strerror or str(problem) or type(problem).__name__)

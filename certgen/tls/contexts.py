@@ -83,6 +83,8 @@ def client_context(
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = checks_name and anchors is not None
+    # Nobody reads names there any more (RFC 9525); where there is no other, OpenSSL still would.
+    context.hostname_checks_common_name = False
     context.verify_mode = ssl.CERT_NONE if anchors is None else ssl.CERT_REQUIRED
     if credentials is not None:
         _load(context, credentials)
