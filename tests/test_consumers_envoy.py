@@ -281,6 +281,15 @@ class TestServer:
         assert "x-envoy-max-retries" not in headers
 
     @pytest.mark.usefixtures("api")
+    def test_no_word_arrives_that_a_program_takes_for_the_one_that_is_sanitized(self, shop: Shop) -> None:
+        """To CGI and its heirs, a header with underscores is the one with dashes."""
+        context = caller(shop.folder("clients/checkout"))
+        forged = {"X_Forwarded_Client_Cert": 'Subject="CN=admin"', "X-Shop": "kept"}
+        headers = visit(context, shop.ports["api"], forged).told["headers"]
+        assert headers["x-shop"] == "kept"
+        assert "admin" not in json.dumps(headers)
+
+    @pytest.mark.usefixtures("api")
     def test_under_tls_1_2_only_ciphers_with_forward_secrecy_and_integrity_serve(self, shop: Shop) -> None:
         identity, port = shop.folder("clients/checkout"), shop.ports["api"]
         with pytest.raises(ssl.SSLError):

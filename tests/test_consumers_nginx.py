@@ -1528,3 +1528,46 @@ def test_the_comment_names_the_port_that_the_spec_names(tmp_path: Path) -> None:
     text = rendered(load(tmp_path, spec).bundle, "servers/api")["nginx-server.conf"]
     assert "listen 127.0.0.1:9443 ssl;" in text
     assert "8443" not in text
+
+
+TWO_BLOCKS = """\
+    version: 1
+    cas: {{ours: , partner: }}
+    servers:
+      public: {{issuer: ours, trust: [partner], sans: public.shop.example, deploy_dir: {tree}/servers/public}}
+      api: {{issuer: ours, trust: [ours], sans: api.shop.example, deploy_dir: {tree}/servers/api}}
+    defaults: {{snippets: {{nginx: {{listen: "127.0.0.1:{port}"}}}}}}
+    clients:
+      mine: {{issuer: ours, snippets: []}}
+      theirs: {{issuer: partner, snippets: []}}
+    """
+
+
+@pytest.mark.parametrize("is_guarded", [False, True])
+def test_beside_another_block_the_one_that_rejects_handshakes_keeps_trust_apart(
+    tmp_path: Path, is_guarded: bool
+) -> None:
+    """Without a server name nginx judges by the first block, and serves by the Host header: the snippet says so."""
+    port, scene = free_port(), Scene(tmp_path, NOW)
+    scene.write(TWO_BLOCKS.format(tree=scene.tree, port=port))
+    scene.run()
+    guard = f"server {{ listen 127.0.0.1:{port} ssl default_server; ssl_reject_handshake on; }}"
+    said = (scene.tree / "servers/api/nginx-server.conf").read_text()
+    assert guard in said
+    blocks = [guard] if is_guarded else []
+    for name in ("public", "api"):
+        include = included(scene.tree / f"servers/{name}/nginx-server.conf")
+        names = f"server_name {name}.shop.example;"
+        blocks.append(
+            f"server {{ listen 127.0.0.1:{port} ssl; {names} {include} location / {{ return 200 {name}; }} }}"
+        )
+    config = written(tmp_path / "main.conf", "\n".join(blocks))
+    mine, theirs = scene.tree / "clients/mine", scene.tree / "clients/theirs"
+    with nginx(config, port, tmp_path / "work"):
+        nameless = ["curl", "-sk", "-H", "Host: api.shop.example", f"https://127.0.0.1:{port}/"]
+        identity: list[str | Path] = ["--cert", theirs / "cert.pem", "--key", theirs / "key.pem"]
+        done = subprocess.run([*nameless, *identity], capture_output=True, text=True, timeout=30, check=False)
+        assert done.stdout == ("" if is_guarded else "api"), "the danger that the comment is about"
+        url = f"https://api.shop.example:{port}/"
+        answer = ask(url, folder=mine, anchors=mine / "ca.pem", connect_to=("127.0.0.1", port))
+        assert (answer.status, answer.body) == (200, "api")
