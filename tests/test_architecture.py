@@ -148,7 +148,8 @@ def test_a_consumer_sees_the_model_and_its_port(name: str) -> None:
     leaf = name.split(".")[1]
     if leaf in {*CONSUMER_SEES, "registry"}:
         return
-    allowed = {f"consumers.{module}" for module in CONSUMER_SEES} | {"model", "tree", "rfc5280.vocabulary"}
+    allowed = {f"consumers.{module}" for module in CONSUMER_SEES} | {"diagnostics", "model", "tree"}
+    allowed |= {"rfc5280.vocabulary"}
     strangers = {target for target in own_imports(name) if target.split(".")[:2] != ["consumers", leaf]} - allowed
     assert not strangers, f"{name} imports {strangers}"
 

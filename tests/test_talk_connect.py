@@ -447,6 +447,43 @@ def test_a_server_that_shakes_hands_and_hangs_is_given_up(world: World, monkeypa
     assert "timed out" in answer.refusal.words
 
 
+DRIPS = {
+    "of its head": (b"", b"X"),
+    "of its headers": (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+    "of another answer": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "of its page": (b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n", b"y"),
+}
+
+
+@pytest.mark.parametrize("what", DRIPS)
+def test_a_server_that_says_a_little_now_and_then_is_given_up(
+    world: World, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    monkeypatch.setattr(module, "SECONDS", 0.2)
+    beginning, drop = DRIPS[what]
+
+    def drip(connection: ssl.SSLSocket) -> None:
+        connection.recv(65536)
+        connection.sendall(beginning)
+        for _ in range(60):
+            connection.sendall(drop)
+            time.sleep(0.05)
+
+    began = time.monotonic()
+    with acting(api_folder(world), drip) as port:
+        answer = ask(world, port)
+        assert time.monotonic() - began < 2
+    assert (answer.is_welcome, answer.refusal is not None) == (False, True)
+
+
+def test_an_answer_that_is_cut_off_is_no_welcome(world: World) -> None:
+    with acting(api_folder(world), answering(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort")) as port:
+        ran = world.connect(port, "clients/checkout")
+    assert ran.code == 1
+    assert ran.out.endswith("\nshort\n")
+    assert "4 bytes of its answer are missing" in ran.err
+
+
 def test_the_names_of_a_server_can_be_had_by_one_who_is_not_let_in(api: Serving) -> None:
     target = parse_target(api.url, "elsewhere.example")
     assert sorted(names_of_server(target)) == NAMES

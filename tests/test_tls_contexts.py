@@ -77,6 +77,10 @@ def test_a_client_checks_certificate_and_name_unless_it_has_no_anchors(own: Cred
     assert (careless.verify_mode, careless.check_hostname) == (ssl.CERT_NONE, False)
 
 
+def test_a_common_name_is_no_name(own: Credentials) -> None:
+    assert not client_context(own, ANCHORS).hostname_checks_common_name
+
+
 def test_only_the_anchors_that_are_given_are_trusted_and_none_of_the_machine(own: Credentials) -> None:
     for context in (server_context(own, ANCHORS), client_context(own, ANCHORS)):
         assert context.get_ca_certs(binary_form=True) == [ROOT.certificate.public_bytes(Encoding.DER)]

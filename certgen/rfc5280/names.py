@@ -106,8 +106,12 @@ def parse_uri(text: str) -> str:
         raise InvalidNameError("a URI in a certificate is ASCII", "percent-encode the path, write the host as A-labels")
     if not _URI.fullmatch(text):
         raise InvalidNameError("not an absolute URI", "for example `spiffe://shop.example/checkout`")
+    if text.count("#") > 1:
+        raise InvalidNameError("a URI has one fragment at most", "percent-encode the second `#` as %23")
     scheme, rest = text.split(":", 1)
     canonical = f"{scheme.lower()}:{rest}"
+    if any(not label for label in (uri_host(canonical) or "x").split(".")):
+        raise InvalidNameError("the URI's host has an empty label, with which Go refuses the certificate")
     if scheme.lower() == "spiffe":
         _check_spiffe_id(rest)
     elif rest.startswith("//") and not uri_host(canonical):

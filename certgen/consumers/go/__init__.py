@@ -18,6 +18,7 @@ from certgen.consumers.callers import (
 from certgen.consumers.options import Addresses, Field, Options, Switch
 from certgen.consumers.port import Deployment, Fault
 from certgen.consumers.templates import Templates, UnquotableError, Verbatim
+from certgen.diagnostics import Severity
 from certgen.model import Address, Artifact, Entry
 from certgen.rfc5280.vocabulary import DistinguishedName, GeneralName, GeneralNameKind, NameAttribute
 from certgen.tree import CERTIFICATE_FILE, KEY_FILE, TRUST_FILE
@@ -86,6 +87,7 @@ def quote(text: str) -> str:
 def judge(deployment: Deployment, options: GoOptions) -> Iterator[Fault]:
     """Find what the package could not do for an entry."""
     yield from judge_allow(deployment, options.allow)
+    yield from _judge_names(deployment, options.allow or ())
     if deployment.is_server:
         yield from _judge_twins(deployment, options.allow or ())
 
@@ -176,6 +178,23 @@ def _escaped(character: str) -> str:
     if 0xD800 <= point <= 0xDFFF:
         raise UnquotableError("Go has no text with half a surrogate pair in it")
     return f"\\u{point:04x}" if point <= 0xFFFF else f"\\U{point:08x}"
+
+
+def _judge_names(deployment: Deployment, allow: Allow) -> Iterator[Fault]:
+    """Warn of certificates that Go does not even read."""
+    for entry in dict.fromkeys((deployment.entry, *allowed_entries(deployment, allow))):
+        mapped = [name for name in entry.template.subject_alt_names if _is_mapped(name)]
+        if mapped:
+            message = f"Go refuses the certificate of {entry.address}, for {mapped[0].value} is an IPv4 address in IPv6"
+            place = () if entry is deployment.entry else ("allow", allow.index(entry.address))
+            help_ = "name the IPv4 address itself"
+            yield Fault("unsupported-by-programs", message, help_, place, severity=Severity.WARNING)
+
+
+def _is_mapped(name: GeneralName) -> bool:
+    if name.kind != GeneralNameKind.IP or ":" not in name.value:
+        return False
+    return ipaddress.IPv6Address(name.value).ipv4_mapped is not None
 
 
 def _judge_twins(deployment: Deployment, allow: Allow) -> Iterator[Fault]:
