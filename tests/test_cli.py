@@ -22,7 +22,7 @@ import pytest
 PROGRAM = Path(sys.executable).with_name("certgen")
 REPOSITORY = Path(__file__).parent.parent
 ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8", "COLUMNS": "80"}
-COMMANDS = ("init", "validate", "plan", "apply", "verify", "inspect", "schema")
+COMMANDS = ("init", "validate", "plan", "apply", "verify", "inspect", "schema", "prove", "serve", "connect")
 SPEC = """
 version: 1
 ca: {common_name: Shop CA}

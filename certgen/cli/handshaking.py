@@ -148,7 +148,7 @@ def _say(screen: Screen, line: str) -> None:
 def _endpoint(text: str) -> tuple[str, int]:
     """Read where to listen: HOST:PORT, or a port of this machine alone."""
     host, _, port = text.rpartition(":")
-    if not port.isascii() or not port.isdecimal() or int(port) > 65535:
+    if not port.isascii() or not port.isdecimal() or len(port) > 5 or int(port) > 65535:
         message = f"`{text}` is no host with a port"
         raise CertgenError([error("not-listening", message, help="for example 127.0.0.1:8443", where="--listen")])
     return host.removeprefix("[").removesuffix("]") or "127.0.0.1", int(port)

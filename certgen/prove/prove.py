@@ -87,8 +87,12 @@ def _try_all(
 def _attempt(attempts: Iterable[Callable[[], _T]], progress: Callable[[int], None], jobs: int) -> tuple[_T, ...]:
     """Carry out attempts in their order, several at once."""
     done: list[_T] = []
-    with ThreadPoolExecutor(jobs) as threads:
+    threads = ThreadPoolExecutor(jobs)
+    try:
         for result in threads.map(lambda attempt: attempt(), attempts):
             done.append(result)
             progress(len(done))
+    finally:
+        # Where a person interrupts, thousands may still wait for their turn.
+        threads.shutdown(cancel_futures=True)
     return tuple(done)

@@ -161,11 +161,12 @@ def _deadline(tls: ssl.SSLSocket) -> Iterator[None]:
     try:
         yield
     except (OSError, HTTPException):
-        if is_over.is_set():
-            raise TimeoutError from None
-        raise
+        if not is_over.is_set():
+            raise
     finally:
         timer.cancel()
+    if is_over.is_set():
+        raise TimeoutError
 
 
 def _last_words(tls: ssl.SSLSocket, problem: OSError) -> Refusal:
