@@ -11,6 +11,7 @@ import socket
 import stat
 import struct
 import subprocess
+import sys
 import termios
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -308,11 +309,17 @@ def test_a_disk_that_is_full_is_told_in_words(settled: World, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
+INTERRUPTIBLE = (
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+)
+"""In the background a shell makes the tests ignore interrupts, and their children inherit that."""
+
+
 @contextmanager
 def started(world: World, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator["subprocess.Popen[str]"]:
     """Start the program; whatever happens, it is stopped by its id."""
     process = subprocess.Popen(
-        [PROGRAM, *arguments],
+        [sys.executable, "-c", INTERRUPTIBLE, PROGRAM, *arguments],
         cwd=world.folder,
         env={**ENVIRONMENT, **(env or {})},
         stdin=subprocess.DEVNULL,

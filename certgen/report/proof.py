@@ -146,7 +146,7 @@ def _footnotes(proof: Proof, width: int | None) -> Iterator[str]:
 
 
 def _summary(proof: Proof) -> str:
-    tried = f"{proof.handshakes} handshakes"
+    tried = "one handshake" if proof.handshakes == 1 else f"{proof.handshakes} handshakes"
     if not (proof.handshakes or proof.findings or proof.unknowns):
         return f"{proof.name}: nothing to prove, since nobody connects to anybody"
     match proof.judgement:
