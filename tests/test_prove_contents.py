@@ -119,3 +119,13 @@ def test_a_rule_that_was_taken_out_of_a_configuration_is_not_relied_upon(
     assert f"error[file-drifted]: servers/api/{file} is not what the spec renders" in ran.err
     place.apply()
     demand_proven(place.prove())
+
+
+@pytest.mark.parametrize("file", ["ca.pem", "cert.pem"])
+def test_a_file_that_is_missing_is_not_said_to_hold_something_else(tmp_path: Path, file: str) -> None:
+    place = compiled(tmp_path / "shop", SHOP)
+    (place.tree / "clients/checkout" / file).unlink()
+    proof = place.prove()
+    assert (in_short(proof.findings), in_short(proof.unknowns)) == ([], ["not-judged clients/checkout"])
+    assert f"its {file} is not there" in proof.unknowns[0].message
+    assert place.run().code == 2

@@ -41,7 +41,8 @@ def faults_of_contents(
     if len(known) == len(above) and party.certificate_content != encode_certificates([party.path[0].der, *known]):
         message = f"{path} holds something else than its certificate and the intermediates above it"
         yield error("file-drifted", message, help=APPLY, where=path)
-    asked = anchors_asked(party.entry, roots)
+    # A trust file that is missing, or holds no certificate, is no drift: it has been told.
+    asked = anchors_asked(party.entry, roots) if party.trusted else None
     if asked is not None and party.anchors != encode_certificates(dict.fromkeys(item.der for item in asked)):
         path = f"{address}/{TRUST_FILE}"
         message = f"{path} holds something else than its trust anchors, which some programs read in another way"

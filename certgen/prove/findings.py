@@ -33,21 +33,21 @@ class Findings:
 
     def find(self, encounters: Iterable[Encounter], challenges: Iterable[Challenge]) -> tuple[Diagnostic, ...]:
         """Give one finding for each fault, however many handshakes it spoils."""
-        found: Counter[Diagnostic] = Counter(self._of_files())
+        found: dict[Diagnostic, None] = dict.fromkeys(self._of_files())
         for encounter in encounters:
             if encounter.judgement is Judgement.UNEXPECTED:
-                found.update(self._of_encounter(encounter))
+                found |= dict.fromkeys(self._of_encounter(encounter))
         blamed = set(map(_entry_of, found))
         for party in self._parties.values():
             told_late = (*_of_usages(party), *_of_path(party))
             told_late = told_late or tuple(faults_of_contents(party, self._bundle, self._authorities, self._roots))
-            found.update(finding for finding in told_late if _entry_of(finding) not in blamed)
+            found |= dict.fromkeys(finding for finding in told_late if _entry_of(finding) not in blamed)
         # Whoever is known to be wrong refuses everybody, or is refused, for that reason first.
         known = set(map(_entry_of, found))
         for challenge in challenges:
             is_known = not {str(challenge.address), str(challenge.after)}.isdisjoint(known)
             if challenge.judgement is Judgement.UNEXPECTED and not (is_known and _is_refused(challenge)):
-                found.update([_of_challenge(challenge)])
+                found[_of_challenge(challenge)] = None
         return tuple(found)
 
     def unknowns(self, encounters: Iterable[Encounter], challenges: Iterable[Challenge]) -> tuple[Diagnostic, ...]:
