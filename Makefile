@@ -15,7 +15,7 @@ pip_install = $(1)/bin/python -m pip --disable-pip-version-check install $(2) >$
 WITH_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
 # What tests/ imports, for the environment whose other packages are old.
-LOWEST_TOOLS = pytest pytest-xdist hypothesis jsonschema
+LOWEST_TOOLS = pytest pytest-xdist hypothesis jsonschema filelock
 
 # $(1): Debian packages. Update may fail for a source that is not needed, so install decides.
 debian_install = \

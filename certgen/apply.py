@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -13,6 +13,7 @@ from certgen.certificates import is_signed_by, parse_certificate
 from certgen.diagnostics import CertgenError, error
 from certgen.encoders.pem import encode_certificates, encode_private_key
 from certgen.issue import issue, new_serial_number
+from certgen.journal import Recovery
 from certgen.manifest import Manifest, ManifestEntry, digest, render_manifest
 from certgen.model import Address, Bundle, Certificate, Entry
 from certgen.plan.authorities import known_certificate
@@ -21,15 +22,19 @@ from certgen.plan.derived import anchors_of, path_above
 from certgen.plan.housekeeping import kept_manifest_entry, leftovers, orphans
 from certgen.plan.values import Action, Change, KeySource, Plan, Signing, TreeFile
 from certgen.rfc5280.objects import key_id, public_key_der
-from certgen.store.disk import FileWrite, Tree
+from certgen.store.writer import FileWrite, Writer
 from certgen.tree import (
     CERTIFICATE_FILE,
     IGNORE_FILE,
     KEY_FILE,
+    KEYS_NOTE,
+    MACHINE_FOLDER,
     MANIFEST_FILE,
+    PRIVATE_MODE,
     PUBLIC_MODE,
     SPARE_KEY_FILE,
     TRUST_FILE,
+    ManifestState,
     Observed,
     file_names,
     ignore_file,
@@ -58,13 +63,18 @@ class Outcome:
     removed: tuple[str, ...]
     mended: tuple[str, ...]
     """Paths of the files that got their mode."""
-    resumed: bool = False
-    """Whether an interrupted run was completed."""
+    recovery: Recovery = Recovery.NONE
+    """What was made of an interrupted run before."""
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether what an interrupted run had committed to was completed."""
+        return self.recovery is Recovery.COMPLETED
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing was done."""
-        return not (self.written or self.removed or self.mended)
+        return not (self.written or self.removed or self.mended or self.is_resumed)
 
 
 @dataclass(slots=True)
@@ -79,7 +89,7 @@ def apply(  # noqa: PLR0913, PLR0917 - the plan with its two arguments, and the 
     plan: Plan,
     bundle: Bundle,
     observed: Observed,
-    tree: Tree,
+    writer: Writer,
     keys: KeyRing,
     supplied_keys: Mapping[str, bytes],
     progress: Progress = lambda done, total: None,  # noqa: ARG005 - the observer that looks away
@@ -90,7 +100,7 @@ def apply(  # noqa: PLR0913, PLR0917 - the plan with its two arguments, and the 
         plan: what to do; neither obstacles nor consents may be left in it.
         bundle: what the plan was made for.
         observed: what the plan was made from.
-        tree: where to write, held by a lock.
+        writer: writes the tree, with the lock held.
         keys: makes and loads private keys.
         supplied_keys: the contents of the private key files that the spec names, by file.
         progress: told after each change.
@@ -100,7 +110,9 @@ def apply(  # noqa: PLR0913, PLR0917 - the plan with its two arguments, and the 
     """
     if plan.obstacles or plan.consents:
         raise CertgenError((*plan.obstacles, *plan.consents))
-    return _Run(plan, bundle, observed, tree, keys, supplied_keys).carry_out(progress)
+    is_rebuilt = observed.manifest_state is not ManifestState.READ and observed.is_marked
+    writer.begin(plan.name, extends=not is_rebuilt)
+    return _Run(plan, bundle, observed, writer, keys, supplied_keys).carry_out(progress)
 
 
 class _Run:
@@ -109,14 +121,14 @@ class _Run:
         plan: Plan,
         bundle: Bundle,
         observed: Observed,
-        tree: Tree,
+        writer: Writer,
         keys: KeyRing,
         supplied_keys: Mapping[str, bytes],
     ) -> None:
         self._plan = plan
         self._bundle = bundle
         self._observed = observed
-        self._tree = tree
+        self._writer = writer
         self._keys = keys
         self._supplied_keys = supplied_keys
         self._certificates: dict[Address, Certificate] = {}
@@ -127,28 +139,24 @@ class _Run:
         self._removed: list[str] = []
 
     def carry_out(self, progress: Progress) -> Outcome:
-        """Do everything in the plan's order, then the manifest, then this machine's notes."""
+        """Do everything in the plan's order; the last batch has the manifest, and what this machine notes."""
         self._take_what_stays()
         changes = self._plan.changes
-        resumed = bool(self._observed.unfinished)
         self._keys.prepare(_algorithms(changes))
-        if changes:
-            self._tree.begin([path for change in changes for path in _paths(change)])
+        batches = _batches(changes) or ([()] if self._seen != self._observed.seen_keys else [])
         done = 0
-        for batch in _batches(changes):
+        for batch in batches:
             made = [self._make(change) for change in batch]
-            self._put([write for item in made for write in item.writes])
-            self._remove([path for item in made for path in item.removes])
             done += len(batch)
+            if done == len(changes):
+                made.append(self._close())
+            self._put(made, batch)
             progress(done, len(changes))
-        if changes:
-            self._put_manifest()
         for mode in self._plan.modes:
-            self._tree.change_mode(f"{mode.address}/{mode.file}", mode.wanted)
-        if changes or resumed or self._seen != self._observed.seen_keys:
-            self._tree.finish(self._seen)
+            self._writer.change_mode(f"{mode.address}/{mode.file}", mode.wanted)
+        self._writer.finish()
         mended = tuple(f"{mode.address}/{mode.file}" for mode in self._plan.modes)
-        return Outcome(self._plan, tuple(self._written), tuple(self._removed), mended, resumed)
+        return Outcome(self._plan, tuple(self._written), tuple(self._removed), mended)
 
     def _take_what_stays(self) -> None:
         """Know every certificate and every line of the manifest that the plan does not replace."""
@@ -246,7 +254,7 @@ class _Run:
         if supplied is not None and supplied.private_key_file is not None:
             return self._keys.load(self._supplied_keys[supplied.private_key_file], supplied.private_key_file)
         path = f"{address}/{KEY_FILE}"
-        return self._keys.load(self._tree.read([path])[path].content, path)
+        return self._keys.load(self._writer.tree.read([path])[path].content, path)
 
     def _path(self, entry: Entry) -> list[bytes]:
         """Give the certification path that an entry shows: its own certificate, then intermediates, no root."""
@@ -269,18 +277,25 @@ class _Run:
             files[name] = None if name == KEY_FILE else written.get(name, stays)
         self._manifest[entry.address] = ManifestEntry(self._certificates[entry.address].key_id, files)
 
-    def _put(self, writes: list[FileWrite]) -> None:
-        self._tree.write(writes)
-        self._written += [write.path for write in writes]
+    def _put(self, made: Sequence[_Made], batch: Sequence[Change]) -> None:
+        """Write together what belongs together, with what the manifest says of it."""
+        writes = [write for item in made for write in item.writes]
+        removes = [path for item in made for path in item.removes]
+        addresses = [change.address for change in batch if isinstance(change.address, Address)]
+        self._writer.commit(writes, removes, {address: self._manifest.get(address) for address in addresses})
+        self._written += [write.path for write in writes if not write.path.startswith(f"{MACHINE_FOLDER}/")]
+        self._removed += removes
 
-    def _remove(self, paths: list[str]) -> None:
-        self._tree.remove(paths)
-        self._removed += paths
-
-    def _put_manifest(self) -> None:
+    def _close(self) -> _Made:
+        """Give what every run writes at its end: the manifest, and the keys that this machine has seen."""
+        made = _Made()
         content = render_manifest(Manifest(self._bundle.name, self._manifest))
-        if content != self._observed.manifest_content:
-            self._put([FileWrite(MANIFEST_FILE, content, PUBLIC_MODE)])
+        if content != self._observed.manifest_content and self._plan.changes:
+            made.writes.append(FileWrite(MANIFEST_FILE, content, PUBLIC_MODE))
+        if self._seen != self._observed.seen_keys:
+            notes = "".join(f"{item}\n" for item in sorted(self._seen))
+            made.writes.append(FileWrite(KEYS_NOTE, notes.encode(), PRIVATE_MODE))
+        return made
 
     def _keys_here(self) -> frozenset[str]:
         """Give the ids of the keys that are here, and of those that were and are still certified."""
@@ -290,22 +305,14 @@ class _Run:
         return frozenset(present | (self._observed.seen_keys & certified))
 
 
-def _batches(changes: Sequence[Change]) -> Iterator[Sequence[Change]]:
+def _batches(changes: Sequence[Change]) -> list[Sequence[Change]]:
     """Give the changes in batches; what keeps keys out of git stands before the first key is even begun."""
     first = 1 if changes and changes[0].address == TreeFile(IGNORE_FILE) else 0
-    if first:
-        yield changes[:first]
-    for start in range(first, len(changes), BATCH):
-        yield changes[start : start + BATCH]
+    starts = range(first, len(changes), BATCH)
+    return [changes[:first]] * first + [changes[start : start + BATCH] for start in starts]
 
 
 def _algorithms(changes: Iterable[Change]) -> list[KeyAlgorithm]:
     """Give the algorithms of the keys that are made."""
     orders = [change.signing.key for change in changes if change.signing is not None]
     return [order.algorithm for order in orders if order.source is KeySource.GENERATE and order.algorithm is not None]
-
-
-def _paths(change: Change) -> list[str]:
-    if isinstance(change.address, TreeFile):
-        return [change.address.name]
-    return [f"{change.address}/{name}" for name in change.writes]

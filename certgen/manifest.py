@@ -54,7 +54,7 @@ class NewerManifestError(DamagedManifestError):
 def render_manifest(manifest: Manifest) -> bytes:
     """Write a manifest as canonical JSON: sorted, one address a line."""
     lines = [
-        f"  {json.dumps(str(address))}: {_render_entry(manifest.entries[address])}"
+        f"  {json.dumps(str(address))}: {json.dumps(entry_data(manifest.entries[address]))}"
         for address in sorted(manifest.entries, key=lambda address: address.sort_key)
     ]
     entries = ",\n".join(lines)
@@ -72,7 +72,7 @@ def parse_manifest(content: bytes) -> Manifest:
     try:
         data = json.loads(content, object_pairs_hook=_once)
         _refuse_other_version(data["version"])
-        entries = {Address.parse(address): _parse_entry(entry) for address, entry in data["entries"].items()}
+        entries = {Address.parse(address): parse_entry(entry) for address, entry in data["entries"].items()}
         return Manifest(str(data["name"]), entries)
     except DamagedManifestError:
         raise
@@ -80,12 +80,18 @@ def parse_manifest(content: bytes) -> Manifest:
         raise DamagedManifestError(str(reason)) from None
 
 
-def _render_entry(entry: ManifestEntry) -> str:
-    return json.dumps({"key": entry.key_id, "files": dict(sorted(entry.files.items()))})
+def entry_data(entry: ManifestEntry) -> dict[str, Any]:
+    """Give what JSON says of an entry."""
+    return {"key": entry.key_id, "files": dict(sorted(entry.files.items()))}
 
 
-def _parse_entry(data: Any) -> ManifestEntry:  # noqa: ANN401 - whatever JSON holds
-    files = {_file_name(name): _hexadecimal(digest) for name, digest in data["files"].items()}
+def parse_entry(data: Any) -> ManifestEntry:  # noqa: ANN401 - whatever JSON holds
+    """Read what JSON says of an entry.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it is something else.
+    """
+    files = {checked_file_name(name): _hexadecimal(digest) for name, digest in data["files"].items()}
     key_id = _hexadecimal(data["key"])
     if key_id is None:
         raise DamagedManifestError("an entry without a key")
@@ -113,8 +119,14 @@ def _hexadecimal(value: Any) -> str | None:  # noqa: ANN401 - whatever JSON hold
     return value
 
 
-def _file_name(name: str) -> str:
-    """Refuse a name that would lead out of the entry's folder: a manifest comes from git, and so from anybody."""
+def checked_file_name(name: str) -> str:
+    """Give a file's name, but refuse one that would lead out of the entry's folder.
+
+    A manifest comes from git, and so from anybody.
+
+    Raises:
+        DamagedManifestError: it leads elsewhere, or is longer than file systems take.
+    """
     if (
         len(name.encode()) > LONGEST_NAME
         or "\\" in name

@@ -56,12 +56,14 @@ def paths_to_read(bundle: Bundle, manifest: Manifest) -> Iterator[str]:
             yield f"{address}/{name}"
 
 
-def observe(
+def observe(  # noqa: PLR0913 - one argument for each thing that is looked at
     bundle: Bundle,
     files: Mapping[str, FileState],
     seen_keys: Iterable[str] = (),
-    unfinished: Iterable[str] = (),
     protected: Iterable[str] = (),
+    folder_fault: str = "",
+    *,
+    is_interrupted: bool = False,
 ) -> Observed:
     """Make sense of what was read.
 
@@ -69,8 +71,9 @@ def observe(
         bundle: what the spec describes.
         files: what was found at the tree's own files and at each of `paths_to_read`.
         seen_keys: ids of the private keys that this machine has held.
-        unfinished: paths that an interrupted run had begun to write.
         protected: paths that the spec names as files of the user's own.
+        folder_fault: why the tree's folder is not one to write into.
+        is_interrupted: whether a run has not finished.
     """
     manifest_file = files.get(MANIFEST_FILE, ABSENT)
     manifest, manifest_state = read_manifest(manifest_file)
@@ -89,8 +92,9 @@ def observe(
         ignore_file=files.get(IGNORE_FILE, ABSENT),
         entries=_with_signers(entries, known),
         seen_keys=frozenset(seen_keys),
-        unfinished=frozenset(unfinished),
         protected=frozenset(protected),
+        folder_fault=folder_fault,
+        is_interrupted=is_interrupted,
         authorities=authorities,
     )
 
@@ -131,9 +135,11 @@ def _observe_key(state: FileState) -> ObservedKey:
             try:
                 public_key = parse_private_key(state.content).public_key()
             except UnreadableError as reason:
-                return ObservedKey(KeyState.UNREADABLE, mode=state.mode, reason=str(reason))
+                return ObservedKey(KeyState.UNREADABLE, mode=state.mode, reason=str(reason), is_linked=state.is_linked)
             identity = key_id(public_key_der(public_key))
-            return ObservedKey(KeyState.PRESENT, identity, algorithm_of(public_key), state.mode)
+            return ObservedKey(
+                KeyState.PRESENT, identity, algorithm_of(public_key), state.mode, is_linked=state.is_linked
+            )
         case _:
             return ObservedKey(KeyState.UNREADABLE, mode=state.mode, reason=state.reason or state.kind.value)
 

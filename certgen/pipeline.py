@@ -9,9 +9,10 @@ Time is an argument: `now` is an aware `datetime` in UTC.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -24,13 +25,16 @@ from certgen.manifest import NewerManifestError
 from certgen.model import Bundle
 from certgen.observe import observe, paths_to_read, read_manifest
 from certgen.plan.decide import plan as decide
+from certgen.plan.notices import recovered
 from certgen.plan.values import Plan, Requests
 from certgen.requests import find_address, parse_requests
 from certgen.signers.memory import MemoryKeyRing
 from certgen.spec.fields import read_moment
-from certgen.store.disk import Tree
 from certgen.store.files import find_trees
-from certgen.tree import ABSENT, IGNORE_FILE, MANIFEST_FILE, Observed
+from certgen.store.lock import LOCK_SECONDS, wait_until_free
+from certgen.store.tree import Tree
+from certgen.store.writer import writing
+from certgen.tree import ABSENT, IGNORE_FILE, LOCK_NOTE, MANIFEST_FILE, Observed
 
 __all__ = [
     "LoadedSpec",
@@ -43,6 +47,7 @@ __all__ = [
     "observe_tree",
     "parse_moment",
     "parse_requests",
+    "parse_wait",
     "plan_spec",
     "plan_specs",
     "spec_name",
@@ -50,6 +55,8 @@ __all__ = [
 ]
 
 _NO_REQUESTS: Final = Requests()
+_LOOKS: Final = 20
+_PAUSE: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,7 @@ def apply_specs(  # noqa: PLR0913 - one argument for each choice
     progress: application.Progress = lambda done, total: None,  # noqa: ARG005 - the observer that looks away
     *,
     jobs: int = 1,
+    lock_seconds: float = LOCK_SECONDS,
 ) -> tuple[application.Outcome, ...]:
     """Make the trees of specs as they say.
 
@@ -106,20 +114,22 @@ def apply_specs(  # noqa: PLR0913 - one argument for each choice
         progress: told the changes done and the changes in all, for each spec.
         jobs: how many processes may make RSA keys at once; more than one asks of a script that it guards its main
             module, as all that starts processes does.
+        lock_seconds: how long to wait for another run that holds a tree.
 
     Raises:
         CertgenError: one cannot be applied, and nothing was written; or the disk refused.
     """
-    planned = plan_specs(specs, output, now, requests)
+    asked = requests or {}
+    planned = [_plan_undisturbed(spec, output, now, asked, lock_seconds) for spec in specs]
     in_the_way = [d for item in planned for d in (*item.plan.obstacles, *item.plan.consents)]
     if in_the_way:
         raise CertgenError(in_the_way)
     with closing(MemoryKeyRing(jobs)) as keys:
-        return tuple(_apply(item, output, requests or {}, keys, progress) for item in planned)
+        return tuple(_apply(item, output, asked, keys, progress, lock_seconds) for item in planned)
 
 
 def observe_tree(bundle: Bundle, tree: Tree, own_files: Iterable[Path] = ()) -> Observed:
-    """Read a tree as far as a decision needs it.
+    """Read a tree as far as a decision needs it; where another run writes it meanwhile, once more.
 
     Args:
         bundle: what the spec describes.
@@ -129,6 +139,17 @@ def observe_tree(bundle: Bundle, tree: Tree, own_files: Iterable[Path] = ()) -> 
     Raises:
         CertgenError: a later certgen wrote the tree.
     """
+    for _ in range(_LOOKS):
+        version = tree.version()
+        observed = _observe(bundle, tree, own_files)
+        if tree.version() == version:
+            break
+        time.sleep(_PAUSE)
+        tree.forget()
+    return observed
+
+
+def _observe(bundle: Bundle, tree: Tree, own_files: Iterable[Path]) -> Observed:
     own = tree.read([MANIFEST_FILE, IGNORE_FILE])
     try:
         manifest, _ = read_manifest(own.get(MANIFEST_FILE, ABSENT))
@@ -137,7 +158,14 @@ def observe_tree(bundle: Bundle, tree: Tree, own_files: Iterable[Path] = ()) -> 
         message = f"{place} was written by a later version of certgen"
         raise CertgenError([error("newer-manifest", message, help="upgrade certgen", where=place)]) from None
     files = {**own, **tree.read(paths_to_read(bundle, manifest))}
-    return observe(bundle, files, tree.seen_keys(), tree.unfinished(), tree.inside(own_files))
+    return observe(
+        bundle,
+        files,
+        tree.seen_keys(),
+        tree.inside(own_files),
+        tree.folder_fault(),
+        is_interrupted=tree.is_interrupted(),
+    )
 
 
 def parse_moment(text: str, now: datetime) -> datetime:
@@ -159,6 +187,23 @@ def parse_moment(text: str, now: datetime) -> datetime:
     return shift(now, seconds)
 
 
+def parse_wait(text: str) -> float:
+    """Read how long to wait for a lock, in seconds: `10s`, `5m`, or `0s`.
+
+    Args:
+        text: what was written.
+
+    Raises:
+        CertgenError: it is no such duration.
+    """
+    if text in {"0", "0s"}:
+        return 0.0
+    seconds, _ = read_moment(f"+{text}")
+    if seconds is None:
+        raise CertgenError([error("bad-duration", f"`{text}` is not a duration", help="for example 10s, 5m or 0s")])
+    return float(seconds)
+
+
 def unclaimed_trees(specs: Sequence[LoadedSpec], output: Path) -> tuple[Diagnostic, ...]:
     """Warn of trees under the output that certgen made and that belong to no spec: a spec was renamed or removed.
 
@@ -177,31 +222,43 @@ def unclaimed_trees(specs: Sequence[LoadedSpec], output: Path) -> tuple[Diagnost
     )
 
 
-def _apply(
+def _plan_undisturbed(
+    loaded: LoadedSpec, output: Path, now: datetime, requests: Mapping[str, Requests], lock_seconds: float
+) -> PlannedSpec:
+    """Decide for a spec; what another run that is under way puts in the way is looked at again when it has ended."""
+    asked = requests.get(loaded.bundle.name, _NO_REQUESTS)
+    planned = plan_spec(loaded, output, now, asked)
+    root = planned.tree.root
+    if not planned.plan.obstacles or not wait_until_free(root / LOCK_NOTE, root, lock_seconds):
+        return planned
+    return plan_spec(loaded, output, now, asked)
+
+
+def _apply(  # noqa: PLR0913, PLR0917 - as `apply_specs`
     planned: PlannedSpec,
     output: Path,
     requests: Mapping[str, Requests],
     keys: MemoryKeyRing,
     progress: application.Progress,
+    lock_seconds: float,
 ) -> application.Outcome:
     if not _has_work(planned):
         return application.Outcome(planned.plan, (), (), ())
     loaded, now = planned.loaded, planned.plan.now
-    with planned.tree.locked():
-        again = plan_spec(loaded, output, now, requests.get(loaded.bundle.name, _NO_REQUESTS))
-        return application.apply(
-            again.plan,
-            loaded.bundle,
-            again.observed,
-            again.tree,
-            keys,
-            loaded.supplied_keys,
-            progress,
-        )
+    with writing(planned.tree.root, lock_seconds) as writer:
+        recovery = writer.recover()
+        try:
+            again = plan_spec(loaded, output, now, requests.get(loaded.bundle.name, _NO_REQUESTS))
+            outcome = application.apply(
+                again.plan, loaded.bundle, again.observed, writer, keys, loaded.supplied_keys, progress
+            )
+        except CertgenError as reason:
+            raise CertgenError((*recovered(recovery, str(planned.tree.root)), *reason.diagnostics)) from None
+    return replace(outcome, recovery=recovery)
 
 
 def _has_work(planned: PlannedSpec) -> bool:
     """Whether a run would write anything, be it only what this machine notes for itself."""
     observed = planned.observed
     keys = {entry.key.key_id for entry in observed.entries.values() if entry.key.key_id is not None}
-    return bool(planned.plan.changes or planned.plan.modes or observed.unfinished or keys - observed.seen_keys)
+    return bool(not planned.plan.is_in_sync or planned.plan.modes or keys - observed.seen_keys)

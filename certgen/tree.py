@@ -22,13 +22,18 @@ MACHINE_FOLDER: Final = ".certgen"
 OWN_FILES: Final = (CERTIFICATE_FILE, KEY_FILE, TRUST_FILE, SPARE_KEY_FILE, "combined.pem")
 """The names in an entry's folder that no snippet may take."""
 PUBLIC_MODE: Final = 0o644
-STAGED: Final = ".certgen-new-"
-"""How the name of a file begins that is being written."""
+PRIVATE_MODE: Final = 0o600
+STAGING_FOLDER: Final = f"{MACHINE_FOLDER}/new"
+"""Where files are written before they get their names."""
+JOURNAL_NOTE: Final = f"{MACHINE_FOLDER}/journal"
+"""What a run has committed to."""
+KEYS_NOTE: Final = f"{MACHINE_FOLDER}/keys"
+"""Ids of the private keys that this machine has held, one a line."""
+LOCK_NOTE: Final = f"{MACHINE_FOLDER}/lock"
 
 KEPT_FROM_GIT: Final = (
     KEY_FILE,
     f"{SPARE_KEY_FILE}*",
-    f"{STAGED}*",
     "combined.pem",
     "*.key",
     "*.p12",
@@ -105,6 +110,8 @@ class FileState:
     content: bytes = field(default=b"", repr=False)
     reason: str = ""
     """Why it cannot be read."""
+    is_linked: bool = False
+    """Whether it has a second name, a hard link."""
 
 
 ABSENT: Final = FileState(FileKind.ABSENT)
@@ -135,6 +142,8 @@ class ObservedKey:
     algorithm: KeyAlgorithm | str | None = None
     mode: int = 0
     reason: str = ""
+    is_linked: bool = False
+    """Whether its file has a second name, a hard link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +191,10 @@ class Observed:
     """By address: those of the spec, and those of the manifest that the spec no longer has."""
     seen_keys: frozenset[str] = frozenset()
     """Ids of the private keys that this machine has held."""
-    unfinished: frozenset[str] = frozenset()
-    """Paths that an interrupted run had begun to write."""
+    folder_fault: str = ""
+    """Why the tree's folder is not one to write into."""
+    is_interrupted: bool = False
+    """Whether a run has not finished; what it had committed to is seen as done."""
     protected: frozenset[str] = frozenset()
     """Paths of the tree that the spec names as files of the user's own: they are never removed."""
     authorities: tuple[Certificate, ...] = ()

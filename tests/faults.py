@@ -10,6 +10,7 @@ from typing import IO, Any
 import pytest
 
 _CHANGING = ("mkdir", "replace", "rename", "unlink", "link", "symlink", "rmdir", "fsync", "fchmod", "chmod")
+_OF_DESCRIPTORS = ("write", "ftruncate")
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
@@ -43,7 +44,7 @@ class Disk:
 
     def install(self, patch: pytest.MonkeyPatch) -> None:
         """Put this disk in place of the real one."""
-        for name in _CHANGING:
+        for name in (*_CHANGING, *_OF_DESCRIPTORS):
             patch.setattr(os, name, self._wrapped(name, getattr(os, name)))
         real_open, real_fdopen = os.open, os.fdopen
 

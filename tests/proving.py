@@ -29,7 +29,7 @@ from certgen.model import Bundle
 from certgen.pipeline import apply_specs, load_spec
 from certgen.prove.prove import prove
 from certgen.prove.values import Judgement, Proof
-from certgen.store.disk import Tree
+from certgen.store.tree import Tree
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 """The time of this machine, since ssl knows no other."""

@@ -282,7 +282,7 @@ class Scene:
         again = self.run(now, no_renew=no_renew)
         assert take_snapshot(self.output) == before
         assert all(not applied.changes for applied in again)
-        assert not [path for path in before if "certgen-new" in path]
+        assert not [path for path in before if ".certgen/new" in path or ".certgen/journal" in path]
         self.assert_all_pairs_match()
         self.assert_all_chains_verify(now)
 

@@ -17,7 +17,6 @@ from certgen.pipeline import apply_specs, find_specs, load_specs, parse_requests
 from certgen.rfc5280.objects import algorithm_of
 from certgen.rfc5280.vocabulary import KeyAlgorithm
 from certgen.signers.memory import MemoryKeyRing
-from certgen.store.disk import FileWrite, Tree
 
 
 def private_pem(key: ed448.Ed448PrivateKey | rsa.RSAPrivateKey) -> bytes:
@@ -126,19 +125,6 @@ def test_a_key_that_comes_home_from_its_host_is_made_here(scene: Scene) -> None:
     scene.write("version: 1\nca: {}\nclients: {app: {}}\n")
     applied = scene.apply()
     assert applied.changes == {"clients/app": "rekey: key_missing; key new"}
-
-
-def test_this_machines_notes_may_be_long(tmp_path: Path) -> None:
-    tree = Tree(tmp_path / "shop")
-    keys = {f"{number:064x}" for number in range(20_000)}
-    tree.finish(keys)
-    assert tree.seen_keys() == keys
-
-
-def test_a_file_of_the_tree_may_be_long(tmp_path: Path) -> None:
-    tree = Tree(tmp_path / "shop")
-    tree.write([FileWrite("servers/api/ca.pem", b"x" * 3_000_000, 0o644)])
-    assert len(tree.read(["servers/api/ca.pem"])["servers/api/ca.pem"].content) == 3_000_000
 
 
 def test_keys_that_a_killed_process_owed_are_made_here() -> None:

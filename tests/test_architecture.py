@@ -21,7 +21,7 @@ FLOORS = (
     ("model", "spec.composer", "spec.document"),
     ("manifest",),
     ("tree", "certificates", "encoders", "spec.fields"),
-    ("spec.types", "consumers"),
+    ("spec.types", "consumers", "journal"),
     ("spec.schema", "issue", "inspection"),
     ("spec.references", "spec.explain", "observe", "signers", "store"),
     ("spec.supplied",),
@@ -44,13 +44,12 @@ DOORS = {
     | {"prove.shadow", "signers.memory", "apply", "verify.audit", "verify.contents", "verify.lint", "verify.paths"},
     "click": {"cli.group", "cli.commands", "cli.handshaking", "cli.inspecting", "cli.options", "cli.run", "cli.screen"},
     "rich": {"cli.progress"},
-    "filelock": {"store.disk"},
     "durationpy": {"spec.fields"},
     "idna": {"rfc5280.names"},
 }
 """Who may import each third-party library."""
 
-FILE_DOOR = {"store.files", "store.disk", "store.scratch"}
+FILE_DOOR = {"store.files", "store.disk", "store.lock", "store.scratch", "store.writer"}
 """Who may open, read and write files."""
 
 FILE_WORDS = {"open", "fdopen", "read_text", "read_bytes", "write_text", "write_bytes", "mkdir", "unlink", "rmdir"}

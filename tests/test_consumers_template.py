@@ -373,7 +373,7 @@ def test_an_output_that_the_ignore_file_hides_from_git_is_refused(tmp_path: Path
 
 @pytest.mark.parametrize(
     "output",
-    ["../x", "a/b", "/x", ".hidden", ".gitignore", ".certgen-new-x", "-x", "x.", "x" * 101, "a b", "é", "a\\b"],
+    ["../x", "a/b", "/x", ".hidden", ".gitignore", ".certgen", "-x", "x.", "x" * 101, "a b", "é", "a\\b"],
 )
 def test_an_output_that_is_no_file_s_name_is_refused(tmp_path: Path, output: str) -> None:
     spec = SPEC.replace("output: my.conf", f"output: {output!r}".replace("\\\\", "\\"))

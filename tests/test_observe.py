@@ -293,9 +293,10 @@ class TestPaths:
 
 
 def test_this_machines_notes_are_handed_on() -> None:
-    found = observe(SPEC, {".gitignore": a_file(b"# x")}, ["a", "a", "b"], ["servers/web/cert.pem"])
+    found = observe(SPEC, {".gitignore": a_file(b"# x")}, ["a", "a", "b"], ["servers/web/cert.pem"], "a link")
     assert found.seen_keys == {"a", "b"}
-    assert found.unfinished == {"servers/web/cert.pem"}
+    assert found.protected == {"servers/web/cert.pem"}
+    assert found.folder_fault == "a link"
     assert found.ignore_file.content == b"# x"
     assert not found.is_marked
 

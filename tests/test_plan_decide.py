@@ -694,8 +694,6 @@ class TestEveryAddressHasOneChangeOrIsKept:
         disk = disk_of(shop())
         lose_ignore_file(disk)
         lose_manifest(disk)
-        files = (CERTIFICATE_FILE, KEY_FILE, TRUST_FILE)
-        disk.unfinished = {f"{entry.address}/{name}" for entry in shop().entries for name in files}
         disk.lose(WEB)
         changed = [change.address for change in decide(shop(), disk).changes]
         assert changed == [TreeFile(IGNORE_FILE), WEB]

@@ -97,12 +97,6 @@ class TestForeignFiles:
         (diagnostic,) = foreign_files(shop()[WEB], WRITE_ALL, disk.observed())
         assert "not a regular file" in diagnostic.message
 
-    def test_what_an_interrupted_run_began_is_ours(self) -> None:
-        disk = disk_of(shop())
-        disk.unlisted.add(WEB)
-        disk.unfinished = {"servers/web/cert.pem", "servers/web/ca.pem"}
-        assert self.found(disk) == ["servers/web/key.pem"]
-
     @pytest.mark.parametrize("state", [ManifestState.ABSENT, ManifestState.DAMAGED])
     def test_without_a_manifest_the_ignore_file_says_whose_tree_it_is(self, state: ManifestState) -> None:
         disk = disk_of(shop())
@@ -199,14 +193,24 @@ class TestModes:
         disk = disk_of(spec)
         disk.keys[APP] = replace(disk.keys[APP], mode=0o644)
         disk.keys[WEB] = replace(disk.keys[APP], mode=0o644)
-        found = mode_changes(spec, disk.observed(), ())
+        found, warnings = mode_changes(spec, disk.observed(), ())
         assert [change.address for change in found] == [APP]
+        assert warnings == []
 
     def test_not_of_keys_that_are_written(self) -> None:
         disk = disk_of(shop())
         disk.keys[WEB] = replace(disk.keys[WEB], mode=0o644)
-        assert len(mode_changes(shop(), disk.observed(), ())) == 1
-        assert mode_changes(shop(), disk.observed(), (WRITE_ALL,)) == ()
+        assert len(mode_changes(shop(), disk.observed(), ())[0]) == 1
+        assert mode_changes(shop(), disk.observed(), (WRITE_ALL,)) == ((), [])
+
+    def test_a_key_with_a_second_name_keeps_its_mode_and_is_told(self) -> None:
+        disk = disk_of(shop())
+        disk.keys[WEB] = replace(disk.keys[WEB], mode=0o644, is_linked=True)
+        changes, (warning,) = mode_changes(shop(), disk.observed(), ())
+        assert changes == ()
+        assert (warning.code, warning.where) == ("linked-key", "servers/web/key.pem")
+        disk.keys[WEB] = replace(disk.keys[WEB], mode=0o600)
+        assert mode_changes(shop(), disk.observed(), ()) == ((), [])
 
 
 class TestTheTreesOwnFiles:

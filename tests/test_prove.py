@@ -33,7 +33,7 @@ from certgen.prove.parties import _is_unknown
 from certgen.prove.prove import prove
 from certgen.prove.values import Judgement, Stranger
 from certgen.rfc5280.vocabulary import KeyAlgorithm
-from certgen.store.disk import Tree
+from certgen.store.tree import Tree
 from certgen.store.scratch import Scratch
 from certgen.tree import FileState
 
@@ -577,12 +577,12 @@ def test_a_fleet_is_read_once_and_not_for_every_handshake(tmp_path: Path, monkey
     clients = "".join(f"  c{number}:\n" for number in range(6))
     place = compiled(tmp_path / "shop", f"version: 1\nca: {{}}\nservers: {{a: {{sans: a.test}}}}\nclients:\n{clients}")
     reads: list[str] = []
-    real = Tree._read
+    real = Tree._look
 
-    def counting(tree: Tree, path: str) -> FileState:
+    def counting(tree: Tree, path: str, named: str = "") -> FileState:
         reads.append(path)
-        return real(tree, path)
+        return real(tree, path, named)
 
-    monkeypatch.setattr(Tree, "_read", counting)
+    monkeypatch.setattr(Tree, "_look", counting)
     demand_proven(place.prove())
     assert len(reads) == len(set(reads))

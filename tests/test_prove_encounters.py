@@ -14,7 +14,7 @@ from certgen.prove import encounters as module
 from certgen.prove.encounters import Encounters
 from certgen.prove.parties import gather_authorities, gather_parties, gather_roots
 from certgen.prove.values import Encounter, Judgement, Trial
-from certgen.store.disk import Tree
+from certgen.store.tree import Tree
 from certgen.tls.causes import Cause, Side
 from certgen.tls.handshake import Meeting, meet
 

@@ -21,7 +21,7 @@ from certgen.prove.expectations import (
     turned_away_by,
 )
 from certgen.prove.parties import gather_authorities, gather_roots
-from certgen.store.disk import Tree
+from certgen.store.tree import Tree
 
 TWO = """\
     version: 1

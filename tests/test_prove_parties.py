@@ -14,7 +14,7 @@ from proving import SHOP, Place, compiled, key_pem
 from certgen.model import Address
 from certgen.prove.parties import Party, _is_unknown, gather_authorities, gather_parties, gather_roots
 from certgen.rfc5280.vocabulary import KeyAlgorithm
-from certgen.store.disk import Tree
+from certgen.store.tree import Tree
 from certgen.tree import FileState
 
 API = Address.parse("servers/api")
@@ -61,13 +61,13 @@ def test_the_folders_of_cas_are_not_opened_for_parties_and_their_keys_for_nothin
     untouched: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    real = Tree._read
+    real = Tree._look
 
-    def reading(tree: Tree, path: str) -> FileState:
+    def reading(tree: Tree, path: str, named: str = "") -> FileState:
         read.append(path)
-        return real(tree, path)
+        return real(tree, path, named)
 
-    monkeypatch.setattr(Tree, "_read", reading)
+    monkeypatch.setattr(Tree, "_look", reading)
     gather_parties(untouched.bundle, Tree(untouched.tree))
     assert [path for path in read if path.startswith("cas/")] == []
     assert "servers/api/key.pem" in read
@@ -125,7 +125,7 @@ def test_a_key_of_somebody_else_is_an_obstacle(place: Place) -> None:
 
 
 def test_why_a_file_cannot_be_read_is_a_sentence(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("certgen.store.disk.MAXIMUM_OWN_FILE", 10)
+    monkeypatch.setattr("certgen.store.tree.MAXIMUM_FILE", 10)
     assert re.fullmatch(r"its [a-z]+\.pem cannot be read: it has more than 10 bytes", party(place).obstacle or "")
 
 

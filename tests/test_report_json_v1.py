@@ -10,6 +10,7 @@ from scene import Scene
 
 from certgen.apply import Outcome
 from certgen.diagnostics import Diagnostic, Severity, Span
+from certgen.journal import Recovery
 from certgen.model import Address, Section
 from certgen.pipeline import apply_specs, load_specs, plan_specs
 from certgen.plan.values import ModeChange, Plan, Widening
@@ -194,7 +195,7 @@ def test_an_outcome_that_did_nothing_wrote_nothing(tmp_path: Path) -> None:
 def test_what_was_mended_and_resumed_is_told(tmp_path: Path) -> None:
     (tmp_path / "shop.yaml").write_text("version: 1\nca: {}\n")
     (planned,) = plan_specs(load_specs([tmp_path / "shop.yaml"]), tmp_path, Scene(tmp_path).now)
-    body = json_v1.outcome(Outcome(planned.plan, (), ("a/b",), ("c/key.pem",), resumed=True), Path("x"))
+    body = json_v1.outcome(Outcome(planned.plan, (), ("a/b",), ("c/key.pem",), recovery=Recovery.COMPLETED), Path("x"))
     assert (body["removed"], body["mended"], body["resumed"]) == (["a/b"], ["c/key.pem"], True)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from certgen.apply import Outcome
 from certgen.diagnostics import Diagnostic, Severity, error
+from certgen.journal import Recovery
 from certgen.model import Address, Section
 from certgen.plan.values import (
     Action,
@@ -22,7 +23,7 @@ from certgen.plan.values import (
     Widening,
 )
 from certgen.report.paint import Style
-from certgen.report.plan import describe_reason, plan_diagnostics, render_outcome, render_plan
+from certgen.report.plan import describe_reason, outcome_diagnostics, plan_diagnostics, render_outcome, render_plan
 
 API = Address(Section.SERVERS, "api")
 CA = Address(Section.CAS, "ca")
@@ -173,9 +174,9 @@ def test_widened_trust_is_said_before_everything_else() -> None:
 # Outcomes
 
 
-def done(plan: Plan, *, mended: tuple[str, ...] = (), resumed: bool = False) -> str:
+def done(plan: Plan, *, mended: tuple[str, ...] = ()) -> str:
     written = tuple(f"{change.address}/cert.pem" for change in plan.changes)
-    return render_outcome(Outcome(plan, written, (), mended, resumed), FOLDER)
+    return render_outcome(Outcome(plan, written, (), mended), FOLDER)
 
 
 @pytest.mark.parametrize(
@@ -205,9 +206,28 @@ def test_modes_that_were_mended_are_counted(count: int, words: str) -> None:
     assert done(plan_of(kept=(CA,)), mended=mended) == f"shop: {words}, 1 in sync (output/shop)\n"
 
 
-def test_an_interrupted_run_that_was_completed_is_told() -> None:
-    shown = done(plan_of(change(Action.ISSUE, Reason(ReasonCode.MISSING))), resumed=True)
-    assert shown.splitlines()[-2:] == ["an interrupted run was completed", "shop: 1 issued (output/shop)"]
+@pytest.mark.parametrize(
+    ("recovery", "notes"),
+    [
+        (Recovery.NONE, []),
+        (Recovery.COMPLETED, ["output/shop: what an interrupted run had committed to was completed"]),
+        (
+            Recovery.DISCARDED,
+            ["output/shop: an interrupted run had committed to nothing; what it had begun was thrown away"],
+        ),
+    ],
+)
+def test_what_was_made_of_an_interrupted_run_is_told_in_one_line(recovery: Recovery, notes: list[str]) -> None:
+    said = outcome_diagnostics(Outcome(plan_of(kept=(CA,)), (), (), (), recovery), FOLDER)
+    assert [(item.severity, item.code, item.message) for item in said] == [
+        (Severity.NOTE, "interrupted", note) for note in notes
+    ]
+
+
+def test_a_run_that_has_not_finished_is_pending() -> None:
+    plan = replace(plan_of(kept=(CA,)), is_interrupted=True)
+    assert not plan.is_in_sync
+    assert lines(plan) == ["shop: to be finished, 1 entry"]
 
 
 # Width, escapes, colours

@@ -1236,11 +1236,6 @@ class TestRemoval:
         disk.keys[WEB] = present_key("mine")
         assert words(decide(shop(), disk).obstacles) == [("foreign-file", "servers/web/key.pem")]
 
-    def test_a_file_that_an_interrupted_run_had_begun_is_ours(self) -> None:
-        disk = self.foreign(CERTIFICATE_FILE, a_file(b"half"))
-        disk.unfinished = {"servers/web/cert.pem"}
-        assert not decide(shop(), disk).obstacles
-
     def test_a_file_in_the_manifest_is_ours(self) -> None:
         disk = disk_of(shop())
         disk.files[WEB] = {TRUST_FILE: a_file(b"edited")}

@@ -16,7 +16,7 @@ from scene import PURPOSES, take_snapshot
 from certgen.pipeline import LoadedSpec, apply_specs, load_specs, plan_specs
 from certgen.prove.prove import prove
 from certgen.prove.values import Judgement
-from certgen.store.disk import Tree
+from certgen.store.tree import Tree
 from certgen.verify.audit import verify
 
 REPOSITORY = Path(__file__).parent.parent

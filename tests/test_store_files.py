@@ -1,5 +1,6 @@
 """Reading what a person names, and writing the one file that is not of a tree."""
 
+import errno
 import io
 import os
 import sys
@@ -9,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from certgen.diagnostics import CertgenError
-from certgen.store.files import create_file, find_readable, find_trees, read_file
+from certgen.store.files import create_file, find_readable, find_trees, read_beside, read_file
 from certgen.tree import FileKind
 
 
@@ -109,3 +110,87 @@ def test_a_file_that_fails_while_it_is_read_is_told_as_such() -> None:
 def test_trees_are_the_folders_with_a_manifest(output: Path) -> None:
     (output / "shop/manifest.json").write_text("{}")
     assert find_trees(output) == (output / "shop",)
+
+
+# Reading
+
+
+@pytest.mark.parametrize("limit", [9, 10])
+def test_a_file_beyond_the_limit_is_unreadable_and_one_at_the_limit_is_read(tmp_path: Path, limit: int) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    state = read_file(path, limit)
+    assert state.kind is (FileKind.FILE if limit == 10 else FileKind.UNREADABLE)
+    assert state.content == (b"0123456789" if limit == 10 else b"")
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "dangling link", "pipe", "a folder above is a file"])
+def test_what_is_no_regular_file_is_told_as_such_at_once(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "thing"
+    match kind:
+        case "folder":
+            path.mkdir()
+        case "link":
+            (tmp_path / "target").write_text("x")
+            path.symlink_to(tmp_path / "target")
+        case "dangling link":
+            path.symlink_to(tmp_path / "nowhere")
+        case "pipe":
+            os.mkfifo(path)
+        case _:
+            path.write_text("x")
+            path = path / "below"
+    state = read_file(path)
+    assert state.kind is FileKind.OTHER
+    assert state.reason
+    assert state.content == b""
+
+
+def test_a_file_that_may_not_be_opened_is_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    path.write_text("x")
+
+    def refuse(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    assert read_file(path).kind is FileKind.FILE
+    monkeypatch.setattr(os, "open", refuse)
+    state = read_file(path)
+    assert (state.kind, state.reason) == (FileKind.UNREADABLE, "Permission denied")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("../secret.pem", "outside"),
+        ("pki/../../secret.pem", "outside"),
+        ("/etc/hostname", "outside"),
+        ("pki/a\0b", "outside"),
+        ("link/root.pem", "symbolic link"),
+        ("link.pem", "symbolic link"),
+        ("pki", "not a regular file"),
+        ("absent.pem", "does not exist"),
+        ("absent/root.pem", "does not exist"),
+    ],
+)
+def test_a_file_that_a_spec_names_is_read_below_its_folder_only(tmp_path: Path, name: str, reason: str) -> None:
+    specs = tmp_path / "specs"
+    (specs / "pki").mkdir(parents=True)
+    (specs / "pki/root.pem").write_text("root")
+    (tmp_path / "secret.pem").write_text("secret")
+    (specs / "link").symlink_to(specs / "pki")
+    (specs / "link.pem").symlink_to(tmp_path / "secret.pem")
+    assert read_beside(specs, "pki/root.pem").content == b"root"
+    found = read_beside(specs, name)
+    assert found.content is None
+    assert reason in found.reason
+
+
+def test_trees_are_found_by_their_manifest_and_links_are_none(tmp_path: Path) -> None:
+    for name in ("web", "shop"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "manifest.json").write_text("{}")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "web")
+    assert [path.name for path in find_trees(tmp_path)] == ["shop", "web"]
+    assert find_trees(tmp_path / "nowhere") == ()

@@ -28,7 +28,7 @@ from foreign.hierarchy import CLIENT, SERVER, Extension, distinguished_name, key
 from certgen.diagnostics import Diagnostic, Severity
 from certgen.model import Bundle
 from certgen.pipeline import apply_specs, load_spec, plan_specs
-from certgen.store.disk import Tree
+from certgen.store.tree import Tree
 from certgen.verify.audit import verify
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -305,7 +305,6 @@ class Disk:
     manifest_state: ManifestState = ManifestState.READ
     ignore_file: FileState = ABSENT
     seen: set[str] = field(default_factory=set)
-    unfinished: set[str] = field(default_factory=set)
 
     def observed(self) -> Observed:
         """Give what the decision would see."""
@@ -325,7 +324,6 @@ class Disk:
             ignore_file=self.ignore_file,
             entries=entries,
             seen_keys=frozenset(self.seen),
-            unfinished=frozenset(self.unfinished),
             authorities=authorities,
         )
 

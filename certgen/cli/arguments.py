@@ -28,6 +28,16 @@ def moment(screen: Screen, command: str, at: str | None) -> datetime:
         screen.fail(command, (replace(problem, where="--at") for problem in reason.diagnostics))
 
 
+def wait(screen: Screen, command: str, text: str) -> float:
+    """Give how long to wait for another run, in seconds."""
+    from certgen.pipeline import parse_wait
+
+    try:
+        return parse_wait(text)
+    except CertgenError as reason:
+        screen.fail(command, (replace(problem, where="--lock-timeout") for problem in reason.diagnostics))
+
+
 def load(screen: Screen, command: str, specs: tuple[Path, ...], *, reads_keys: bool = True) -> tuple[LoadedSpec, ...]:
     """Read and check the specs of a run, those of `specs/` where none is named, and show their warnings."""
     from certgen.pipeline import find_specs, load_specs

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from certgen.cli.arguments import load, moment, requests
+from certgen.cli.arguments import load, moment, requests, wait
 from certgen.cli.group import certgen
 from certgen.cli.options import (
     at_option,
     cores,
+    lock_option,
     output_option,
     request_options,
     screen_options,
@@ -120,6 +121,7 @@ def plan(specs: tuple[Path, ...], output: Path, at: str | None, is_all: bool, **
 @click.option(
     "--jobs", type=click.IntRange(1, 256), metavar="N", help="Processes that make RSA keys. Default: one a core."
 )
+@lock_option
 @screen_options
 def apply(specs: tuple[Path, ...], output: Path, exit_code: bool, jobs: int | None, **options: Any) -> None:
     """Make the trees as the specs say.
@@ -129,20 +131,22 @@ def apply(specs: tuple[Path, ...], output: Path, exit_code: bool, jobs: int | No
     screen = Screen.of(options)
     loaded = load(screen, "apply", specs)
     from certgen.pipeline import apply_specs, unclaimed_trees
-    from certgen.report.plan import plan_diagnostics, render_outcome
+    from certgen.report.plan import outcome_diagnostics, render_outcome
 
     unclaimed = unclaimed_trees(loaded, output)
     screen.diagnose(unclaimed)
     bar = ProgressBar(is_shown=sys.stderr.isatty() and not screen.is_quiet)
+    seconds = wait(screen, "apply", options["lock_timeout"])
     try:
+        asked = requests(loaded, options)
         outcomes = apply_specs(
-            loaded, output, datetime.now(UTC), requests(loaded, options), bar.advance, jobs=jobs or cores()
+            loaded, output, datetime.now(UTC), asked, bar.advance, jobs=jobs or cores(), lock_seconds=seconds
         )
     except CertgenError as reason:
         bar.close()
         screen.fail("apply", reason.diagnostics)
     bar.close()
-    screen.diagnose(d for item in outcomes for d in plan_diagnostics(item.plan) if d.code != "key-mode")
+    screen.diagnose(d for item in outcomes for d in outcome_diagnostics(item, output / item.plan.name))
     if screen.is_json:
         from certgen.report import json_v1
 
@@ -167,7 +171,7 @@ def verify(specs: tuple[Path, ...], output: Path, at: str | None, **options: Any
     """
     screen = Screen.of(options)
     loaded = load(screen, "verify", specs)
-    from certgen.store.disk import Tree
+    from certgen.store.tree import Tree
     from certgen.verify.audit import verify as audit
 
     now = moment(screen, "verify", at)

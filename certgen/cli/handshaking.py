@@ -34,7 +34,7 @@ def prove(specs: tuple[Path, ...], output: Path, at: str | None, **options: Any)
     from certgen.prove.prove import prove as try_all
     from certgen.prove.values import Judgement
     from certgen.report.proof import render_proof
-    from certgen.store.disk import Tree
+    from certgen.store.tree import Tree
 
     then = moment(screen, "prove", at) if at is not None else None
     bar = ProgressBar(is_shown=sys.stderr.isatty() and not screen.is_quiet, what="handshakes")

@@ -41,6 +41,10 @@ output_option = click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), default=Path("output"), show_default=True,
     help="The folder of all trees; a spec named shop compiles to DIR/shop.", metavar="DIR",
 )  # fmt: skip
+lock_option = click.option(
+    "--lock-timeout", default="10s", show_default=True, metavar="DURATION",
+    help="How long to wait for another run that writes the same tree; 0s is not at all.",
+)  # fmt: skip
 at_option = click.option("--at", metavar="TIME", help="Judge as if it were then: an RFC 3339 time, or +30d.")
 
 

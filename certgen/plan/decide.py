@@ -43,7 +43,10 @@ def plan(bundle: Bundle, observed: Observed, now: datetime, requests: Requests =
     Returns:
         A plan in which every address has one change, is kept, or is in the way.
     """
-    return _Decision(bundle, observed, now.replace(microsecond=0), requests).plan()
+    now = now.replace(microsecond=0)
+    if observed.folder_fault:
+        return Plan(bundle.name, now, (), (), obstacles=(notices.foreign_folder(bundle.name, observed.folder_fault),))
+    return _Decision(bundle, observed, now, requests).plan()
 
 
 class _Decision:
@@ -72,7 +75,8 @@ class _Decision:
             else:
                 self._decide(entry)
         orphans, warnings = removed_orphans(self._bundle, self._observed, prune=self._requests.prune)
-        self._notices += [*warnings, *tree_warnings(self._observed)]
+        modes, unmended = mode_changes(self._bundle, self._observed, self._changes)
+        self._notices += [*warnings, *unmended, *tree_warnings(self._observed)]
         before, after, obstacles = tree_files(self._bundle, self._observed, is_changed=bool(self._changes or orphans))
         self._obstacles += [*obstacles, *self._missing_signers()]
         if self._elsewhere:
@@ -82,11 +86,12 @@ class _Decision:
             now=self._now,
             changes=(*before, *self._changes, *orphans, *after),
             kept=tuple(self._kept),
-            modes=mode_changes(self._bundle, self._observed, self._changes),
+            modes=modes,
             widenings=tuple(self._widenings),
             notices=tuple(self._notices),
             obstacles=tuple(self._obstacles),
             consents=tuple(self._consents),
+            is_interrupted=self._observed.is_interrupted,
         )
 
     def _take_supplied(self, entry: Entry) -> None:
@@ -124,7 +129,6 @@ class _Decision:
             recorded=recorded.key_id if recorded else None,
             seen=self._observed.seen_keys,
             rekey=entry.address in self._requests.rekey,
-            is_unfinished=f"{entry.address}/{KEY_FILE}" in self._observed.unfinished,
             was_ours=recorded is None or KEY_FILE in recorded.files,
         )
         issuer = self._projections[entry.issuer] if entry.issuer else None

@@ -11,6 +11,7 @@ from certgen.plan.values import Action, Change, ModeChange, Reason, ReasonCode, 
 from certgen.tree import (
     IGNORE_FILE,
     KEY_FILE,
+    MACHINE_FOLDER,
     MANIFEST_FILE,
     MARK,
     OWN_FILES,
@@ -87,16 +88,25 @@ def orphans(bundle: Bundle, observed: Observed) -> list[Address]:
     return sorted(set(observed.manifest.entries) - made, key=lambda address: address.sort_key)
 
 
-def mode_changes(bundle: Bundle, observed: Observed, changes: Iterable[Change]) -> tuple[ModeChange, ...]:
-    """Find the private keys that stay and whose mode is not as asked."""
+def mode_changes(
+    bundle: Bundle, observed: Observed, changes: Iterable[Change]
+) -> tuple[tuple[ModeChange, ...], list[Diagnostic]]:
+    """Find the private keys that stay and whose mode is not as asked; a file with two names is left as it is."""
     written = {change.address for change in changes if KEY_FILE in (*change.writes, *change.removes)}
-    found = []
+    found: list[ModeChange] = []
+    warnings: list[Diagnostic] = []
     for entry in bundle.entries:
         key = observed[entry.address].key
         is_ours = entry.supplied is None and entry.public_key is None and entry.address not in written
-        if is_ours and key.state is not KeyState.ABSENT and key.mode != entry.key.mode:
+        if not is_ours or key.state is KeyState.ABSENT or key.mode == entry.key.mode:
+            continue
+        if key.is_linked:
+            path = f"{entry.address}/{KEY_FILE}"
+            message = f"{path} has mode {key.mode:04o} and a second name elsewhere, a hard link; it keeps its mode"
+            warnings.append(_warning("linked-key", message, "put a copy in its place", path))
+        else:
             found.append(ModeChange(entry.address, KEY_FILE, key.mode, entry.key.mode))
-    return tuple(found)
+    return tuple(found), warnings
 
 
 def tree_files(
@@ -173,10 +183,10 @@ def _tree_change(name: str, reason: Reason) -> Change:
 
 
 def _is_ours(address: Address, name: str, state: FileState, observed: Observed) -> bool:
-    """Whether a file may be written over: listed, begun by an interrupted run, or in a tree that lost its manifest."""
+    """Whether a file may be written over: listed, or in a tree that lost its manifest."""
     if state.kind is FileKind.OTHER:
         return False
-    if observed.manifest.owns(address, name) or f"{address}/{name}" in observed.unfinished:
+    if observed.manifest.owns(address, name):
         return True
     if name not in OWN_FILES:
         return False
@@ -199,11 +209,15 @@ def _warning(code: str, message: str, help_: str, where: str) -> Diagnostic:
 
 
 def tree_warnings(observed: Observed) -> list[Diagnostic]:
-    """Warn of a manifest that is lost or damaged where there is a tree to rebuild it from."""
+    """Warn of a run that has not finished, and of a manifest that has to be rebuilt from the tree."""
+    warnings = []
+    if observed.is_interrupted:
+        message = "a run has not finished (interrupted, or still under way); what it had committed to is seen as done"
+        warnings.append(_warning("interrupted", message, "`certgen apply` finishes it", MACHINE_FOLDER))
     if observed.manifest_state is ManifestState.DAMAGED:
         message = "manifest.json is damaged (conflict marks of a merge?); it is rebuilt from the tree"
-        return [_warning("manifest-rebuilt", message, "orphans cannot be told until then", MANIFEST_FILE)]
-    if observed.manifest_state is ManifestState.ABSENT and observed.is_marked and not observed.unfinished:
+        warnings.append(_warning("manifest-rebuilt", message, "orphans cannot be told until then", MANIFEST_FILE))
+    if observed.manifest_state is ManifestState.ABSENT and observed.is_marked:
         message = "manifest.json is lost; it is rebuilt from the tree"
-        return [_warning("manifest-rebuilt", message, "orphans cannot be told until then", MANIFEST_FILE)]
-    return []
+        warnings.append(_warning("manifest-rebuilt", message, "orphans cannot be told until then", MANIFEST_FILE))
+    return warnings

@@ -39,8 +39,6 @@ class KeyEvidence:
     """Whether a person asked for a new key."""
     was_ours: bool = True
     """Whether the manifest lists the key's file; it does not where the entry had a `public_key`."""
-    is_unfinished: bool = False
-    """Whether an interrupted run had begun to write the key's file."""
 
 
 def judge_key(entry: Entry, evidence: KeyEvidence) -> KeyVerdict:
@@ -87,10 +85,10 @@ def _judge_present(entry: Entry, evidence: KeyEvidence) -> KeyVerdict:
     found, certificate, recorded = evidence.found, evidence.certificate, evidence.recorded
     reasons: tuple[Reason, ...] = ()
     if certificate is not None and found.key_id != certificate.key_id:
-        if recorded != found.key_id and not evidence.is_unfinished:
+        if recorded != found.key_id:
             return _stranger(entry)
         reasons = (Reason(ReasonCode.KEY_MISMATCH, short(certificate.key_id), short(found.key_id), "the certificate"),)
-    if certificate is None and recorded not in {None, found.key_id} and not evidence.is_unfinished:
+    if certificate is None and recorded not in {None, found.key_id}:
         return _stranger(entry)
     if found.algorithm != entry.key.algorithm:
         return KeyVerdict(KeyFate.NEW, (*reasons, _algorithm_changed(entry, found.algorithm)))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from certgen.diagnostics import Diagnostic, Severity, error
+from certgen.journal import Recovery
 from certgen.model import Address, Certificate, Entry
 from certgen.plan.values import ReasonCode
 from certgen.tree import KEY_FILE
@@ -36,6 +37,24 @@ def fixed_end_near(entry: Entry, certificate: Certificate) -> Diagnostic:
     ends = f"{certificate.not_after:%Y-%m-%d}"
     message = f"{entry.address} ends on {ends}, as its `not_after` says, and is never renewed by time"
     return _warning("fixed-end", message, "move `not_after`", entry.address)
+
+
+def foreign_folder(name: str, fault: str) -> Diagnostic:
+    """The tree's folder, or the output, is a link or somebody else's."""
+    help_ = "name the folder itself with `-o`; run certgen as its owner, or make it yours with `chown`"
+    return error("foreign-folder", fault, help=help_, where=name)
+
+
+def recovered(recovery: Recovery, root: str) -> tuple[Diagnostic, ...]:
+    """Say what was made of an interrupted run, if there was one."""
+    match recovery:
+        case Recovery.NONE:
+            return ()
+        case Recovery.COMPLETED:
+            message = f"{root}: what an interrupted run had committed to was completed"
+        case Recovery.DISCARDED:
+            message = f"{root}: an interrupted run had committed to nothing; what it had begun was thrown away"
+    return (Diagnostic(Severity.NOTE, "interrupted", message, where=root),)
 
 
 def put_off(entry: Entry, certificate: Certificate, signer: Address) -> Diagnostic:

@@ -186,10 +186,13 @@ class Plan:
     consents: tuple[Diagnostic, ...] = ()
     """Errors of `apply` alone: changes of a root that only a person may ask for, by an option that names it."""
 
+    is_interrupted: bool = False
+    """Whether a run before has not finished, which `apply` does first."""
+
     @property
     def is_in_sync(self) -> bool:
         """Whether the tree is as the spec says; modes aside."""
-        return not self.changes and not self.obstacles
+        return not (self.changes or self.obstacles or self.is_interrupted)
 
 
 @dataclass(frozen=True, slots=True)

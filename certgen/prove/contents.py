@@ -12,7 +12,7 @@ from certgen.plan.compare import compare_contents
 from certgen.plan.derived import path_above
 from certgen.prove.expectations import Roots, anchors_asked
 from certgen.prove.parties import Party
-from certgen.store.disk import Tree
+from certgen.store.tree import Tree
 from certgen.tree import CERTIFICATE_FILE, TRUST_FILE, FileKind
 
 APPLY: Final = "`certgen apply` mends it; `certgen plan` says why"

@@ -10,7 +10,7 @@ from typing import Final
 from certgen.certificates import UnreadableError, parse_certificates
 from certgen.model import Address, Bundle, Certificate, Entry
 from certgen.rfc5280.vocabulary import KeyAlgorithm
-from certgen.store.disk import Tree
+from certgen.store.tree import Tree
 from certgen.tls.contexts import Credentials, MismatchedPairError, UnusableCredentialsError, client_context
 from certgen.tree import CERTIFICATE_FILE, KEY_FILE, TRUST_FILE, FileKind, FileState
 

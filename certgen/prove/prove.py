@@ -16,8 +16,8 @@ from certgen.prove.findings import Findings
 from certgen.prove.parties import Gathered, gather
 from certgen.prove.shadow import Shadow
 from certgen.prove.values import Challenge, Encounter, Proof
-from certgen.store.disk import Tree
 from certgen.store.scratch import scratch
+from certgen.store.tree import Tree
 from certgen.tls.contexts import UnusableCredentialsError
 
 Progress = Callable[[int, int], None]

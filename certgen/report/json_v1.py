@@ -68,7 +68,7 @@ def outcome(item: Outcome, folder: Path) -> dict[str, Any]:
         "written": list(item.written),
         "removed": list(item.removed),
         "mended": list(item.mended),
-        "resumed": item.resumed,
+        "resumed": item.is_resumed,
     }
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from certgen.apply import Outcome
 from certgen.diagnostics import Diagnostic, Severity
+from certgen.plan.notices import recovered
 from certgen.plan.values import Action, Change, KeyFate, Plan, Reason, ReasonCode, TextChange
 from certgen.report.paint import Painter, Style, plain, printable, wrapped
 
@@ -63,7 +64,6 @@ def render_outcome(outcome: Outcome, folder: Path, paint: Painter = plain, width
     parts += [f"{mended} file mode{'s' if mended > 1 else ''} mended"] if mended else []
     parts += [f"{len(plan.kept)} in sync"] if plan.kept else []
     lines = [*_lines(plan, paint, width)]
-    lines += ["an interrupted run was completed"] if outcome.resumed else []
     lines.append(_headed(plan.name, f"{', '.join(parts)} ({printable(str(folder))})", paint, width))
     return "\n".join(lines) + "\n"
 
@@ -81,6 +81,12 @@ def plan_diagnostics(plan: Plan) -> tuple[Diagnostic, ...]:
         for mode in plan.modes
     )
     return (*plan.obstacles, *plan.consents, *_grouped(plan.notices), *modes)
+
+
+def outcome_diagnostics(outcome: Outcome, folder: Path) -> tuple[Diagnostic, ...]:
+    """Give all that a run has to say beside what it did; modes are mended by then."""
+    said = (item for item in plan_diagnostics(outcome.plan) if item.code != "key-mode")
+    return (*recovered(outcome.recovery, str(folder)), *said)
 
 
 def _grouped(notices: Iterable[Diagnostic]) -> Iterable[Diagnostic]:
@@ -163,7 +169,8 @@ def _summary(plan: Plan, folder: Path) -> str:
     if plan.obstacles:
         return f"stuck, {len(plan.obstacles)} in the way; nothing can be applied"
     if not plan.changes:
-        return f"in sync, {_entries(len(plan.kept))}"
+        state = "to be finished" if plan.is_interrupted else "in sync"
+        return f"{state}, {_entries(len(plan.kept))}"
     counts = Counter(change.action for change in plan.changes)
     parts = [f"{counts[action]} to {action}" for action in Action if counts[action]]
     refused = "; `apply` refuses it as it stands" if plan.consents else ""

@@ -1,303 +1,186 @@
-"""Writing: stage with the final mode, sync, rename, sync the folder; the lock and the notes of this machine.
-
-Nothing is followed out of a tree: a symbolic link below it is not a file.
-"""
+"""The disk: files and folders made, synced and removed; what is made is new, and no link is followed."""
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from certgen.diagnostics import CertgenError, error
-from certgen.store.files import READ_FLAGS, explained, read_file
-from certgen.tree import (
-    ABSENT,
-    MACHINE_FOLDER,
-    STAGED,
-    FileKind,
-    FileState,
-)
+from certgen.store.files import READ_FLAGS
+from certgen.tree import PRIVATE_MODE
 
-MAXIMUM_OWN_FILE: Final = 64 * 1024 * 1024
-"""Bytes of a file of the tree: a manifest or a trust file grows with the fleet."""
+FOLDER_MODE: Final = 0o755
+CLOSED_FOLDER_MODE: Final = 0o700
 SYNC_ALL_FROM: Final = 32
-"""Files in a batch from which one sync of the whole file system is cheaper than one for each."""
-LOCK_SECONDS: Final = 10.0
+"""Paths from which one sync of the whole file system is cheaper than one for each."""
 
-_JOURNAL: Final = "journal"
-_SEEN_KEYS: Final = "keys"
-_LOCK: Final = "lock"
+_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-@dataclass(frozen=True, slots=True)
-class FileWrite:
-    """A file to put in place: its path relative to the tree, its content, its final mode."""
+def create(path: Path, content: bytes, mode: int) -> None:
+    """Write a new file, closed to others from its first byte, and give it its mode.
 
-    path: str
-    content: bytes = field(repr=False)
-    mode: int
-    keep_old_as: str | None = None
-    """A path under which the file that stands there is kept; with a number after it where that is taken."""
-
-
-class Tree:
-    """One tree on the disk, `output/shop`."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._folders: dict[str, bool] = {}
-
-    def read(self, paths: Iterable[str]) -> dict[str, FileState]:
-        """Read files of the tree; what cannot be read is told as such, never raised."""
-        return {path: self._read(path) for path in paths}
-
-    def paths(self) -> list[str]:
-        """Give every file of the tree, folders of links aside, sorted."""
-        found: list[str] = []
-        for folder, folders, files in os.walk(self.root):
-            here = Path(folder).relative_to(self.root)
-            found += [str(here / name) for name in files]
-            found += [str(here / name) for name in folders if (self.root / here / name).is_symlink()]
-        return sorted(found)
-
-    def inside(self, files: Iterable[Path]) -> frozenset[str]:
-        """Give those of some files that lie in the tree, as paths of it."""
-        root = os.path.realpath(self.root)
-        paths = (os.path.realpath(file) for file in files)
-        return frozenset(os.path.relpath(path, root) for path in paths if path.startswith(root + os.sep))
-
-    def seen_keys(self) -> frozenset[str]:
-        """Give the ids of the private keys that this machine has held."""
-        return frozenset(self._machine_lines(_SEEN_KEYS))
-
-    def unfinished(self) -> frozenset[str]:
-        """Give the paths that an interrupted run had begun to write."""
-        return frozenset(self._machine_lines(_JOURNAL))
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the tree against other runs; the kernel drops the lock when its holder dies.
-
-        Raises:
-            CertgenError: the folder cannot be made, or another run holds the lock for too long.
-        """
-        from filelock import FileLock, Timeout
-
-        path = self.root / MACHINE_FOLDER / _LOCK
-        lock = FileLock(path, timeout=LOCK_SECONDS, mode=0o600)
-        with explained(path):
-            self._make_folder(MACHINE_FOLDER)
-            _refuse_odd(path)
-            try:
-                lock.acquire()
-            except Timeout:
-                message = f"another run holds {self.root} for more than {LOCK_SECONDS:.0f} seconds"
-                raise CertgenError(
-                    [error("locked", message, help="wait for it to end", where=str(self.root))]
-                ) from None
-        try:
-            yield
-        finally:
-            lock.release()
-
-    def begin(self, paths: Sequence[str]) -> None:
-        """Note which paths are about to be written, so that the next run knows them as ours.
-
-        Raises:
-            CertgenError: the note cannot be written.
-        """
-        known = sorted({*paths, *self.unfinished()})
-        self.write([FileWrite(f"{MACHINE_FOLDER}/{_JOURNAL}", _lines(known), 0o600)])
-
-    def finish(self, seen_keys: Iterable[str]) -> None:
-        """Note the keys that this machine has seen, and that nothing is unfinished.
-
-        Raises:
-            CertgenError: the note cannot be written.
-        """
-        keys = frozenset(seen_keys)
-        if keys != self.seen_keys():
-            self.write([FileWrite(f"{MACHINE_FOLDER}/{_SEEN_KEYS}", _lines(sorted(keys)), 0o600)])
-        with explained(self.root), suppress(FileNotFoundError):
-            (self.root / MACHINE_FOLDER / _JOURNAL).unlink()
-
-    def write(self, writes: Sequence[FileWrite]) -> None:
-        """Put files in place, in order: all are staged and synced before the first gets its name.
-
-        Raises:
-            CertgenError: the disk refused; files that already have their names stay, no half file has one.
-        """
-        staged: list[tuple[Path, FileWrite]] = []
-        try:
-            with explained(self.root):
-                for write in writes:
-                    staged.append((self._stage(write), write))
-                self._sync_staged(staged)
-                while staged:
-                    self._publish(*staged[0])
-                    staged.pop(0)
-                for folder in dict.fromkeys(str(Path(write.path).parent) for write in writes):
-                    _sync_folder(self.root / folder)
-        finally:
-            for path, _ in staged:
-                with suppress(OSError):
-                    path.unlink()
-
-    def remove(self, paths: Sequence[str]) -> None:
-        """Remove files, and the folders that this leaves empty.
-
-        Raises:
-            CertgenError: the disk refused.
-        """
-        with explained(self.root):
-            for path in paths:
-                self._refuse_links_above(path)
-                with suppress(FileNotFoundError):
-                    (self.root / path).unlink()
-            for folder in dict.fromkeys(Path(path).parent for path in paths):
-                self._remove_if_empty(folder)
-
-    def change_mode(self, path: str, mode: int) -> None:
-        """Give a file its mode, without a link being followed.
-
-        Raises:
-            CertgenError: the disk refused.
-        """
-        with explained(self.root / path):
-            self._refuse_links_above(path)
-            descriptor = os.open(self.root / path, READ_FLAGS)
-            try:
-                os.fchmod(descriptor, mode)
-            finally:
-                os.close(descriptor)
-
-    def _read(self, path: str) -> FileState:
-        if not all(self._is_folder(str(parent)) for parent in Path(path).parents if str(parent) != "."):
-            return (
-                ABSENT if self._is_absent_above(path) else FileState(FileKind.OTHER, reason="a folder above is not one")
-            )
-        if self.root.is_symlink():
-            return FileState(FileKind.OTHER, reason="the tree's folder is a link, which is not followed")
-        return read_file(self.root / path, MAXIMUM_OWN_FILE)
-
-    def _is_folder(self, path: str) -> bool:
-        if path not in self._folders:
-            try:
-                self._folders[path] = stat.S_ISDIR(os.lstat(self.root / path).st_mode)
-            except OSError:
-                self._folders[path] = False
-        return self._folders[path]
-
-    def _is_absent_above(self, path: str) -> bool:
-        for parent in reversed(Path(path).parents):
-            if str(parent) != "." and not self._is_folder(str(parent)):
-                return not os.path.lexists(self.root / parent)
-        return False
-
-    def _refuse_links_above(self, path: str) -> None:
-        for parent in Path(path).parents:
-            if (self.root / parent).is_symlink() and str(parent) != ".":
-                raise NotADirectoryError(20, "a link is in the way", str(self.root / parent))
-
-    def _machine_lines(self, name: str) -> list[str]:
-        state = self._read(f"{MACHINE_FOLDER}/{name}")
-        return state.content.decode("utf-8", "replace").splitlines()
-
-    def _stage(self, write: FileWrite) -> Path:
-        """Write a file under a passing name beside its final one, closed to others from its first byte."""
-        final = self.root / write.path
-        self._make_folder(str(Path(write.path).parent))
-        staged = final.with_name(f"{STAGED}{final.name}")
-        with suppress(FileNotFoundError):
-            staged.unlink()
-        descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(write.content)
-                os.fchmod(descriptor, write.mode)
-        except OSError as reason:
-            with suppress(OSError):
-                staged.unlink()
-            raise OSError(reason.errno, reason.strerror, str(final)) from reason
-        return staged
-
-    def _sync_staged(self, staged: Sequence[tuple[Path, FileWrite]]) -> None:
-        if len(staged) >= SYNC_ALL_FROM and sys.platform == "linux":
-            os.sync()
-            return
-        for path, _ in staged:
-            descriptor = os.open(path, READ_FLAGS)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-
-    def _publish(self, staged: Path, write: FileWrite) -> None:
-        final = self.root / write.path
-        if write.keep_old_as is not None:
-            _keep_old(final, self.root / write.keep_old_as)
-        staged.replace(final)
-
-    def _make_folder(self, path: str) -> None:
-        """Make a folder of the tree and those above it; a link in its place is refused, not followed."""
-        if self.root.is_symlink():
-            raise NotADirectoryError(20, "a link is in the way", str(self.root))
-        self.root.mkdir(parents=True, exist_ok=True)
-        step = self.root
-        for part in Path(path).parts:
-            step = step / part
-            with suppress(FileExistsError):
-                step.mkdir()
-            if not stat.S_ISDIR(os.lstat(step).st_mode):
-                raise NotADirectoryError(20, "a link or a file is in the way", str(step))
-        self._folders.clear()
-
-    def _remove_if_empty(self, folder: Path) -> None:
-        for step in (folder, *folder.parents):
-            if str(step) == ".":
-                return
-            try:
-                (self.root / step).rmdir()
-            except OSError:
-                return
+    Raises:
+        OSError: there is a file, or the disk refused.
+    """
+    descriptor = os.open(path, _CREATE, PRIVATE_MODE)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        os.fchmod(descriptor, mode)
 
 
-def _keep_old(path: Path, spare: Path) -> None:
-    """Keep a file under a second name, 0600; a name that is taken is never written over."""
-    if not os.path.lexists(path):
+def open_log(path: Path) -> int:
+    """Make a new file, closed to others, to which lines are appended, and give its descriptor."""
+    return os.open(path, _CREATE | os.O_APPEND, PRIVATE_MODE)
+
+
+def append(descriptor: int, content: bytes) -> None:
+    """Add to a file, and wait until it is on the disk; what could not be added whole is taken back.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    length = os.fstat(descriptor).st_size
+    try:
+        while content:
+            content = content[os.write(descriptor, content) :]
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, length)
+        raise
+
+
+def sync(root: Path, paths: Sequence[Path]) -> None:
+    """Wait until files and folders are on the disk, a folder with the names in it.
+
+    Args:
+        root: a folder of the same file system.
+        paths: what must be there after a power cut.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    if len(paths) < SYNC_ALL_FROM or not _sync_file_system(root):
+        for path in paths:
+            _with_descriptor(path, os.fsync)
+
+
+def make_folder(root: Path, path: str, made: set[Path]) -> None:
+    """Make a folder of a tree, and those above it; a link in its place is refused, not followed.
+
+    Args:
+        root: the tree's folder; it is made too.
+        path: the folder, relative to the root.
+        made: takes every folder in which a name is new.
+
+    Raises:
+        OSError: the disk refused, or something else is in the way.
+    """
+    refuse_link(root)
+    missing = [folder for folder in (root, *root.parents) if not folder.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(FOLDER_MODE, exist_ok=True)
+        made.add(folder.parent)
+    step = root
+    for part in Path(path).parts:
+        above, step = step, step / part
+        with suppress(FileExistsError):
+            step.mkdir(CLOSED_FOLDER_MODE if path.startswith(".") else FOLDER_MODE)
+            made.add(above)
+        refuse_link(step)
+    made.add(step)
+
+
+def refuse_link(folder: Path) -> None:
+    """Refuse what stands in a folder's place and is none.
+
+    Raises:
+        NotADirectoryError: it is a link or a file.
+        OSError: it cannot be looked at.
+    """
+    with suppress(FileNotFoundError):
+        if not stat.S_ISDIR(os.lstat(folder).st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, "a link or a file is in the way", str(folder))
+
+
+def refuse_closed(root: Path, path: str) -> None:
+    """Refuse beforehand what a file cannot be moved to.
+
+    Raises:
+        OSError: a folder above is none, closed, or on another file system, or no file stands at the path.
+    """
+    folder = root
+    for part in Path(path).parent.parts:
+        step = folder / part
+        refuse_link(step)
+        if not step.exists():
+            break
+        folder = step
+    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+    if folder.stat().st_dev != root.stat().st_dev:
+        raise OSError(errno.EXDEV, "it is on another file system than its tree", str(folder))
+    with suppress(FileNotFoundError):
+        if stat.S_ISDIR(os.lstat(root / path).st_mode):
+            raise IsADirectoryError(errno.EISDIR, "a folder is in the way", str(root / path))
+
+
+def keep_second_name(path: Path, spare: Path) -> None:
+    """Keep a file under a second name, closed to others; a name that is taken is never written over.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    if not path.is_file() or path.is_symlink():
         return
     for number in range(1, 1000):
         candidate = spare if number == 1 else spare.with_name(f"{spare.name}.{number}")
         try:
             os.link(path, candidate, follow_symlinks=False)
         except FileExistsError:
+            if os.path.samestat(os.lstat(path), os.lstat(candidate)):
+                return
             continue
-        candidate.chmod(0o600)
+        candidate.chmod(PRIVATE_MODE)
         return
-    raise FileExistsError(17, "a thousand spare keys are kept already", str(spare))
+    raise FileExistsError(errno.EEXIST, "a thousand spare keys are kept already", str(spare))
 
 
-def _sync_folder(path: Path) -> None:
-    if sys.platform == "win32":
-        return
-    descriptor = os.open(path, os.O_RDONLY)
+def remove_empty_folders(root: Path, paths: Sequence[str]) -> None:
+    """Remove the folders above some paths of a tree that hold nothing any more."""
+    for path in paths:
+        with suppress(OSError):
+            for folder in Path(path).parents[:-1]:
+                (root / folder).rmdir()
+
+
+def _sync_file_system(folder: Path) -> bool:
+    """Call syncfs(2), which unlike sync(2) says when the disk refused; False where there is none."""
+    if sys.platform != "linux":
+        return False
+    import ctypes
+
+    library = ctypes.CDLL(None, use_errno=True)
+
+    def call(descriptor: int) -> None:
+        if library.syncfs(descriptor) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(folder))
+
+    _with_descriptor(folder, call)
+    return True
+
+
+def _with_descriptor(path: Path, call: Callable[[int], None]) -> None:
+    descriptor = os.open(path, READ_FLAGS)
     try:
-        os.fsync(descriptor)
+        call(descriptor)
+    except OSError as reason:
+        raise OSError(reason.errno, reason.strerror, str(path)) from reason
     finally:
         os.close(descriptor)
-
-
-def _refuse_odd(path: Path) -> None:
-    """Refuse to open for writing what is there and is not a regular file."""
-    if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
-        raise FileExistsError(17, "something that is not a file is in the way", str(path))
-
-
-def _lines(items: Iterable[str]) -> bytes:
-    return "".join(f"{item}\n" for item in items).encode()

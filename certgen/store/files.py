@@ -17,8 +17,8 @@ from certgen.tree import (
     ABSENT,
     CERTIFICATE_FILE,
     MANIFEST_FILE,
+    PRIVATE_MODE,
     PUBLIC_MODE,
-    STAGED,
     FileContent,
     FileKind,
     FileState,
@@ -26,6 +26,8 @@ from certgen.tree import (
 
 MAXIMUM_FILE: Final = 1024 * 1024
 """Bytes; the largest PEM file that certgen writes is far below."""
+
+_REMEDY: Final = "mend that and run it again: what was begun is completed"
 READ_FLAGS: Final = (
     os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 )
@@ -56,7 +58,7 @@ def read_file(path: Path, limit: int = MAXIMUM_FILE) -> FileState:
         return FileState(FileKind.UNREADABLE, mode, reason=reason.strerror or "it cannot be read")
     if len(content) > limit:
         return FileState(FileKind.UNREADABLE, mode, reason=f"it has more than {limit} bytes")
-    return FileState(FileKind.FILE, mode, content)
+    return FileState(FileKind.FILE, mode, content, is_linked=found.st_nlink > 1)
 
 
 def read_beside(folder: Path, name: str) -> FileContent:
@@ -175,11 +177,11 @@ def append_private(path: Path) -> None:
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     with explained(path):
-        descriptor = os.open(path, flags, 0o600)
+        descriptor = os.open(path, flags, PRIVATE_MODE)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise OSError(errno.EINVAL, "it is not a regular file", str(path))
-            os.fchmod(descriptor, 0o600)
+            os.fchmod(descriptor, PRIVATE_MODE)
         finally:
             os.close(descriptor)
 
@@ -214,11 +216,17 @@ def _content(path: Path) -> bytes:
 
 
 @contextmanager
-def explained(root: Path) -> Iterator[None]:
-    """Turn what the disk refuses into a diagnostic."""
+def explained(path: Path, *, is_exact: bool = False) -> Iterator[None]:
+    """Turn what the disk refuses into a diagnostic.
+
+    Args:
+        path: what is written.
+        is_exact: whether that is what to name, and not what the disk was asked for on the way.
+    """
     try:
         yield
     except OSError as reason:
-        place = str(reason.filename if isinstance(reason.filename, str | Path) else root).replace(STAGED, "")
+        is_named = isinstance(reason.filename, str | Path) and not is_exact
+        place = str(reason.filename if is_named else path)
         message = f"{place} cannot be written: {reason.strerror or type(reason).__name__}"
-        raise CertgenError([error("write-failed", message, where=place)]) from reason
+        raise CertgenError([error("write-failed", message, help=_REMEDY, where=place)]) from reason

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from certgen.store.files import explained
+from certgen.tree import PRIVATE_MODE
 
 
 class Scratch:
@@ -23,7 +24,7 @@ class Scratch:
         self._count += 1
         path = self._folder / str(self._count)
         with explained(path):
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_MODE)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
         return path

@@ -17,7 +17,7 @@ from certgen.diagnostics import Diagnostic, Severity
 from certgen.manifest import DamagedManifestError, Manifest, parse_manifest
 from certgen.model import Address, AnchorFile, Bundle, Certificate, Entry
 from certgen.rfc5280 import objects
-from certgen.store.disk import Tree
+from certgen.store.tree import Tree
 from certgen.tree import (
     CERTIFICATE_FILE,
     IGNORE_FILE,
@@ -57,6 +57,7 @@ class _Audit:
         self._paths = tree.paths()
         self._files = tree.read(self._paths)
         self._seen = tree.seen_keys()
+        self._is_interrupted = tree.is_interrupted()
         self._certificates: dict[Address, list[x509.Certificate]] = {}
 
     def findings(self) -> Iterator[Diagnostic]:
@@ -240,6 +241,9 @@ class _Audit:
                 yield _finding("serial-repeated", message, str(address))
 
     def _judge_tree(self) -> Iterator[Diagnostic]:
+        if self._is_interrupted:
+            message = "a run has not finished: it was interrupted, or it is under way"
+            yield _finding("interrupted", message, MACHINE_FOLDER, "`certgen apply` finishes it")
         if self._state(IGNORE_FILE).content != ignore_file(self._bundle.source):
             yield _finding(
                 "ignore-file",

@@ -1,0 +1,162 @@
+"""Floor 4: the journal: what a run has committed to, so that the next one can complete it. A value; `store` keeps it.
+
+A journal is a head and a batch a line, each behind its own digest: a line that a power cut tore is no line. It knows
+the inode of its own file, which neither git nor a copy brings along: a journal from elsewhere moves nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+from certgen.manifest import (
+    DamagedManifestError,
+    Manifest,
+    ManifestEntry,
+    checked_file_name,
+    entry_data,
+    parse_entry,
+)
+from certgen.model import Address
+from certgen.tree import IGNORE_FILE, KEYS_NOTE, MANIFEST_FILE, SPARE_KEY_FILE
+
+VERSION: Final = 1
+_DIGEST: Final = 16
+_OWN_PATHS: Final = frozenset({IGNORE_FILE, MANIFEST_FILE, KEYS_NOTE})
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What becomes of the tree's files together; paths are relative to the tree."""
+
+    moves: Mapping[str, str] = field(default_factory=dict)
+    """Names of staged files, by the paths at which they belong, in their order."""
+    spares: Mapping[str, str] = field(default_factory=dict)
+    """Under which paths files that are replaced are kept, by their own."""
+    removes: tuple[str, ...] = ()
+    lines: Mapping[Address, ManifestEntry | None] = field(default_factory=dict)
+    """What the manifest says then; None for an entry that is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """What one run has committed to."""
+
+    name: str
+    """The tree's."""
+    inode: int
+    """That of the journal's own file."""
+    extends: bool
+    """Whether the lines add to the manifest that stands there; not where the run was rebuilding it."""
+    batches: tuple[Batch, ...] = ()
+
+    def staged(self) -> dict[str, str]:
+        """Give the staged files by the paths at which they belong."""
+        return {path: name for batch in self.batches for path, name in batch.moves.items()}
+
+    def removed(self) -> frozenset[str]:
+        """Give the paths that go."""
+        return frozenset(path for batch in self.batches for path in batch.removes)
+
+    def extend(self, manifest: Manifest) -> Manifest:
+        """Give the manifest with the lines of all batches."""
+        entries = dict(manifest.entries)
+        for batch in self.batches:
+            for address, line in batch.lines.items():
+                entries.pop(address, None)
+                if line is not None:
+                    entries[address] = line
+        return Manifest(self.name, entries)
+
+
+class Recovery(StrEnum):
+    """What was made of an interrupted run."""
+
+    NONE = "there was none"
+    COMPLETED = "completed"
+    DISCARDED = "discarded"
+    """It had committed to nothing."""
+
+
+def render_head(name: str, inode: int, *, extends: bool) -> bytes:
+    """Write the first line of a journal; see `Journal`."""
+    return _line({"version": VERSION, "name": name, "inode": inode, "extends": extends})
+
+
+def render_batch(batch: Batch) -> bytes:
+    """Write the line of a batch."""
+    return _line(
+        {
+            "moves": dict(batch.moves),
+            "spares": dict(batch.spares),
+            "removes": list(batch.removes),
+            "lines": {str(address): line and entry_data(line) for address, line in batch.lines.items()},
+        }
+    )
+
+
+def parse_journal(content: bytes) -> Journal | None:
+    """Read a journal as far as its lines are whole; None where not even the first is."""
+    lines = _whole_lines(content)
+    try:
+        head = next(lines)
+        journal = Journal(str(head["name"]), int(head["inode"]), bool(head["extends"]))
+        if head["version"] != VERSION:
+            return None
+        return Journal(journal.name, journal.inode, journal.extends, tuple(_parse_batch(line) for line in lines))
+    except (StopIteration, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def _line(data: Mapping[str, Any]) -> bytes:
+    text = json.dumps(data).encode()
+    return _digest(text) + b" " + text + b"\n"
+
+
+def _digest(text: bytes) -> bytes:
+    return hashlib.sha256(text).hexdigest()[:_DIGEST].encode()
+
+
+def _whole_lines(content: bytes) -> Iterator[Any]:
+    for line in content.splitlines(keepends=True):
+        digest, _, text = line[:-1].partition(b" ")
+        if not line.endswith(b"\n") or digest != _digest(text):
+            return
+        yield json.loads(text)
+
+
+def _parse_batch(data: Any) -> Batch:  # noqa: ANN401 - whatever JSON holds
+    return Batch(
+        moves={_checked_path(path): _checked_number(name) for path, name in data["moves"].items()},
+        spares={_checked_path(path): _checked_spare(spare) for path, spare in data["spares"].items()},
+        removes=tuple(_checked_path(path) for path in data["removes"]),
+        lines={
+            Address.parse(address): None if line is None else parse_entry(line)
+            for address, line in data["lines"].items()
+        },
+    )
+
+
+def _checked_path(path: str) -> str:
+    """Refuse a path that is not one of a tree."""
+    if path not in _OWN_PATHS:
+        section, name, file = path.split("/", 2)
+        Address.parse(f"{section}/{name}")
+        checked_file_name(file)
+    return path
+
+
+def _checked_spare(path: str) -> str:
+    if not _checked_path(path).endswith(f"/{SPARE_KEY_FILE}"):
+        raise DamagedManifestError(path)
+    return path
+
+
+def _checked_number(name: str) -> str:
+    if not (name.isascii() and name.isdigit()):
+        raise DamagedManifestError(name)
+    return name

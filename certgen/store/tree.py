@@ -1,0 +1,178 @@
+"""One tree on the disk, as it counts: where a run was interrupted, as its journal says that it will be."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from certgen.journal import Journal, parse_journal
+from certgen.manifest import DamagedManifestError, Manifest, parse_manifest, render_manifest
+from certgen.store.files import MAXIMUM_FILE, read_file
+from certgen.tree import (
+    ABSENT,
+    JOURNAL_NOTE,
+    KEY_FILE,
+    KEYS_NOTE,
+    MACHINE_FOLDER,
+    MANIFEST_FILE,
+    PUBLIC_MODE,
+    STAGING_FOLDER,
+    TRUST_FILE,
+    FileKind,
+    FileState,
+)
+
+MAXIMUM_KEY_FILE: Final = 64 * 1024
+"""Bytes; a key of the largest kind needs 13 kB."""
+MAXIMUM_TRUST_FILE: Final = 16 * 1024 * 1024
+"""Bytes of a trust file, which holds what a user's files hold."""
+MAXIMUM_NOTE: Final = 64 * 1024 * 1024
+"""Bytes of a manifest, or of what this machine notes: they grow with the fleet."""
+
+Version = tuple[tuple[int, ...], ...]
+"""Changes with every run that writes."""
+
+
+class Tree:
+    """One tree, `output/shop`; it is only read."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.forget()
+
+    def forget(self) -> None:
+        """Look at the disk again, where something may have been written since."""
+        self._folders: dict[str, bool] = {}
+        self._journal: Journal | None = None
+        self._is_journal_read = False
+        self._staged: dict[str, str] = {}
+        self._removed: frozenset[str] = frozenset()
+
+    def read(self, paths: Iterable[str]) -> dict[str, FileState]:
+        """Read files of the tree; what cannot be read is told as such, never raised."""
+        journal = self.journal()
+        if journal is None:
+            return {path: self._look(path) for path in paths}
+        return {path: self._look_ahead(path, journal) for path in paths}
+
+    def paths(self) -> list[str]:
+        """Give every file of the tree, folders of links aside, sorted."""
+        found: set[str] = set()
+        for folder, folders, files in os.walk(self.root):
+            here = Path(folder).relative_to(self.root)
+            found |= {str(here / name) for name in files}
+            found |= {str(here / name) for name in folders if (self.root / here / name).is_symlink()}
+        journal = self.journal()
+        return sorted((found | set(self._staged)) - self._removed if journal else found)
+
+    def inside(self, files: Iterable[Path]) -> frozenset[str]:
+        """Give those of some files that lie in the tree, as paths of it."""
+        root = os.path.realpath(self.root)
+        paths = (os.path.realpath(file) for file in files)
+        return frozenset(os.path.relpath(path, root) for path in paths if path.startswith(root + os.sep))
+
+    def seen_keys(self) -> frozenset[str]:
+        """Give the ids of the private keys that this machine has held."""
+        (state,) = self.read([KEYS_NOTE]).values()
+        return frozenset(state.content.decode("utf-8", "replace").splitlines())
+
+    def folder_fault(self) -> str:
+        """Say why the tree's folder, or the output, is not one to write into; nothing where it is."""
+        for folder in (self.root.parent, self.root):
+            try:
+                found = folder.lstat()
+            except OSError:
+                continue
+            if stat.S_ISLNK(found.st_mode):
+                return f"{folder} is a symbolic link, which is not followed"
+            if not stat.S_ISDIR(found.st_mode):
+                return f"{folder} is not a folder"
+            if found.st_uid not in {0, os.geteuid()}:
+                return f"{folder} belongs to user {found.st_uid}, who could replace what is in it"
+        return ""
+
+    def journal(self) -> Journal | None:
+        """Give what an interrupted run had committed to; nothing where there is no journal, or one from elsewhere."""
+        if not self._is_journal_read:
+            self._is_journal_read = True
+            path = self.root / JOURNAL_NOTE
+            state = self._look(JOURNAL_NOTE)
+            found = parse_journal(state.content) if state.kind is FileKind.FILE else None
+            if found is not None and found.inode == path.lstat().st_ino:
+                self._journal = found
+                self._staged, self._removed = found.staged(), found.removed()
+        return self._journal
+
+    def is_interrupted(self) -> bool:
+        """Whether a run has left something that it did not come to finish."""
+        return any(os.path.lexists(self.root / path) for path in (JOURNAL_NOTE, STAGING_FOLDER))
+
+    def version(self) -> Version:
+        """Give what tells whether somebody wrote in between."""
+        return tuple(self._version_of(path) for path in (JOURNAL_NOTE, MANIFEST_FILE))
+
+    def _version_of(self, path: str) -> tuple[int, ...]:
+        try:
+            found = (self.root / path).lstat()
+        except OSError:
+            return ()
+        return (found.st_ino, found.st_size, found.st_mtime_ns)
+
+    def _look_ahead(self, path: str, journal: Journal) -> FileState:
+        """Read a file as it will be when what the journal says has been done."""
+        if path in self._removed:
+            return ABSENT
+        state = ABSENT
+        if path in self._staged:
+            state = self._look(f"{STAGING_FOLDER}/{self._staged[path]}", path)
+        if state.kind is FileKind.ABSENT:
+            state = self._look(path)
+        return _extended(state, journal) if path == MANIFEST_FILE and journal.extends else state
+
+    def _look(self, path: str, named: str = "") -> FileState:
+        """Read what stands at a path, with the limit of the name that it bears or will bear."""
+        if not all(self._is_folder(str(parent)) for parent in Path(path).parents if str(parent) != "."):
+            return (
+                ABSENT if self._is_absent_above(path) else FileState(FileKind.OTHER, reason="a folder above is not one")
+            )
+        if self.root.is_symlink():
+            return FileState(FileKind.OTHER, reason="the tree's folder is a link, which is not followed")
+        return read_file(self.root / path, _limit(named or path))
+
+    def _is_folder(self, path: str) -> bool:
+        if path not in self._folders:
+            try:
+                self._folders[path] = stat.S_ISDIR(os.lstat(self.root / path).st_mode)
+            except OSError:
+                self._folders[path] = False
+        return self._folders[path]
+
+    def _is_absent_above(self, path: str) -> bool:
+        for parent in reversed(Path(path).parents):
+            if str(parent) != "." and not self._is_folder(str(parent)):
+                return not os.path.lexists(self.root / parent)
+        return False
+
+
+def _extended(state: FileState, journal: Journal) -> FileState:
+    """Give the manifest with what the journal adds; one that cannot be read is left for the decision to rebuild."""
+    try:
+        manifest = Manifest() if state.kind is FileKind.ABSENT else parse_manifest(state.content)
+    except DamagedManifestError:
+        return state
+    return FileState(FileKind.FILE, state.mode or PUBLIC_MODE, render_manifest(journal.extend(manifest)))
+
+
+def _limit(path: str) -> int:
+    if path == MANIFEST_FILE or path.startswith(f"{MACHINE_FOLDER}/"):
+        return MAXIMUM_NOTE
+    match path.rpartition("/")[2]:
+        case name if name == KEY_FILE:
+            return MAXIMUM_KEY_FILE
+        case name if name == TRUST_FILE:
+            return MAXIMUM_TRUST_FILE
+        case _:
+            return MAXIMUM_FILE

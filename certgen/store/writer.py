@@ -1,0 +1,284 @@
+"""Writing: batches are staged, synced, committed to the journal, and then moved; a run that dies is completed.
+
+Until the line in the journal is on the disk nothing has happened; from then on all of the batch happens, in this run or
+in the next.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from certgen.diagnostics import CertgenError
+from certgen.journal import Batch, Journal, Recovery, render_batch, render_head
+from certgen.manifest import ManifestEntry
+from certgen.model import Address
+from certgen.store import disk
+from certgen.store.files import READ_FLAGS, explained, read_file
+from certgen.store.lock import LOCK_SECONDS, hold
+from certgen.store.tree import MAXIMUM_NOTE, Tree
+from certgen.tree import JOURNAL_NOTE, LOCK_NOTE, MACHINE_FOLDER, MANIFEST_FILE, PUBLIC_MODE, STAGING_FOLDER
+
+_ENDS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+@dataclass(frozen=True, slots=True)
+class FileWrite:
+    """A file to put in place: its path relative to the tree, its content, its final mode."""
+
+    path: str
+    content: bytes = field(repr=False)
+    mode: int
+    keep_old_as: str | None = None
+    """A path under which the file that stands there is kept; with a number after it where that is taken."""
+
+
+@contextmanager
+def writing(root: Path, lock_seconds: float = LOCK_SECONDS) -> Iterator[Writer]:
+    """Hold a tree against other runs, and give what writes it.
+
+    Args:
+        root: the tree's folder.
+        lock_seconds: how long to wait for another run.
+
+    Raises:
+        CertgenError: the lock cannot be made, or another run holds it for too long.
+    """
+    made: set[Path] = set()
+    with explained(root / MACHINE_FOLDER):
+        disk.make_folder(root, MACHINE_FOLDER, made)
+    with hold(root / LOCK_NOTE, root, lock_seconds):
+        writer = Writer(Tree(root), made)
+        try:
+            yield writer
+        finally:
+            writer.close()
+
+
+class Writer:
+    """Writes one tree, which its user holds the lock of.
+
+    Args:
+        tree: the tree.
+        made: folders in which names are new and not yet synced.
+    """
+
+    def __init__(self, tree: Tree, made: set[Path]) -> None:
+        self.tree = tree
+        self._made = made
+        self._root = tree.root
+        self._name = tree.root.name
+        self._extends = True
+        self._head = b""
+        """The journal's first line, as long as it has none."""
+        self._log: int | None = None
+        self._number = 0
+        self._has_begun = False
+        self._has_committed = False
+
+    def recover(self) -> Recovery:
+        """Finish what an interrupted run had committed to, and throw away what it had not.
+
+        Raises:
+            CertgenError: the disk refused; the next run tries again.
+        """
+        if not self.tree.is_interrupted():
+            return Recovery.NONE
+        journal = self.tree.journal()
+        for batch in journal.batches if journal else ():
+            self._publish(batch)
+        if journal is not None and journal.extends:
+            self._write_extended(journal)
+        self._clear()
+        self.tree.forget()
+        return Recovery.COMPLETED if journal and journal.batches else Recovery.DISCARDED
+
+    def begin(self, name: str, *, extends: bool) -> None:
+        """Say what the journal of this run will begin with.
+
+        Args:
+            name: the tree's name.
+            extends: whether the lines of this run add to the manifest that stands there.
+        """
+        self._name = name
+        self._extends = extends
+
+    def commit(
+        self,
+        writes: Sequence[FileWrite],
+        removes: Sequence[str] = (),
+        lines: Mapping[Address, ManifestEntry | None] | None = None,
+    ) -> None:
+        """Write and remove files: all of them, even if the run dies on the way, or none.
+
+        Args:
+            writes: what to put in place, in this order; the file that a file says something about stands before it.
+            removes: what to remove thereafter, with the folders that this leaves empty.
+            lines: what the manifest says of the entries then; None for one that is gone.
+
+        Raises:
+            CertgenError: the disk refused; where the batch was committed to, the next run completes it.
+        """
+        for path in (*(write.path for write in writes), *removes):
+            with explained(self._root / path):
+                disk.refuse_closed(self._root, path)
+        log = self._opened_log()
+        staged: dict[str, str] = {}
+        try:
+            for write in writes:
+                self._number += 1
+                staged[write.path] = str(self._number)
+                self._stage(write, self._root / STAGING_FOLDER / staged[write.path])
+            spares = {write.path: write.keep_old_as for write in writes if write.keep_old_as is not None}
+            batch = Batch(staged, spares, tuple(removes), lines or {})
+            with _undisturbed():
+                self._append(log, batch)
+                staged = {}
+                self._has_committed = True
+                self._publish(batch)
+        finally:
+            for name in staged.values():
+                with suppress(OSError):
+                    (self._root / STAGING_FOLDER / name).unlink()
+
+    def finish(self) -> None:
+        """Close the journal: all that was committed to is in place.
+
+        Raises:
+            CertgenError: the disk refused.
+        """
+        if self._has_begun:
+            self._clear()
+            self._has_begun = False
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the journal; where something was committed to and not finished, the next run reads it."""
+        if self._log is not None:
+            os.close(self._log)
+            self._log = None
+        if self._has_begun and not self._has_committed:
+            with suppress(CertgenError):
+                self._clear()
+        self._has_begun = False
+
+    def change_mode(self, path: str, mode: int) -> None:
+        """Give a file its mode, without a link being followed.
+
+        Raises:
+            CertgenError: the disk refused.
+        """
+        with explained(self._root / path):
+            for parent in Path(path).parents:
+                disk.refuse_link(self._root / parent)
+            descriptor = os.open(self._root / path, READ_FLAGS)
+            try:
+                os.fchmod(descriptor, mode)
+            finally:
+                os.close(descriptor)
+
+    def _stage(self, write: FileWrite, staged: Path) -> None:
+        with explained(self._root / write.path, is_exact=True):
+            disk.create(staged, write.content, write.mode)
+
+    def _opened_log(self) -> int:
+        """Open the journal, once in a run."""
+        if self._log is None:
+            path = self._root / JOURNAL_NOTE
+            self._has_begun = True
+            with explained(path):
+                disk.make_folder(self._root, STAGING_FOLDER, self._made)
+                self._log = disk.open_log(path)
+                self._head = render_head(self._name, os.fstat(self._log).st_ino, extends=self._extends)
+                self._made.add(path.parent)
+        return self._log
+
+    def _append(self, log: int, batch: Batch) -> None:
+        """Commit: what was staged is on the disk before the line that speaks of it."""
+        staging = self._root / STAGING_FOLDER
+        with explained(staging):
+            folders = sorted({staging, *self._made})
+            disk.sync(self._root, [*(staging / name for name in batch.moves.values()), *folders])
+            self._made.clear()
+        with explained(self._root / JOURNAL_NOTE):
+            disk.append(log, self._head + render_batch(batch))
+            self._head = b""
+
+    def _publish(self, batch: Batch) -> None:
+        """Move and remove what a batch says; what has been done already is not done again."""
+        changed: set[Path] = set()
+        for path, name in batch.moves.items():
+            staged, final = self._root / STAGING_FOLDER / name, self._root / path
+            with explained(final):
+                if not os.path.lexists(staged):
+                    continue
+                if final.parent not in changed:
+                    disk.make_folder(self._root, str(Path(path).parent), changed)
+                if path in batch.spares:
+                    disk.keep_second_name(final, self._root / batch.spares[path])
+                staged.replace(final)
+        for path in batch.removes:
+            with explained(self._root / path), suppress(FileNotFoundError):
+                for parent in Path(path).parents:
+                    disk.refuse_link(self._root / parent)
+                (self._root / path).unlink()
+                changed.add((self._root / path).parent)
+        disk.remove_empty_folders(self._root, batch.removes)
+        with explained(self._root):
+            disk.sync(self._root, sorted(folder for folder in changed if folder.is_dir()))
+
+    def _write_extended(self, journal: Journal) -> None:
+        """Bring the manifest up to date with what an interrupted run has done."""
+        (state,) = self.tree.read([MANIFEST_FILE]).values()
+        path = self._root / MANIFEST_FILE
+        with explained(path):
+            if not state.content or read_file(path, MAXIMUM_NOTE).content == state.content:
+                return
+            number = str(1 + max((int(name) for name in journal.staged().values()), default=0))
+            disk.make_folder(self._root, STAGING_FOLDER, set())
+            (self._root / STAGING_FOLDER / number).unlink(missing_ok=True)
+            self._stage(FileWrite(MANIFEST_FILE, state.content, PUBLIC_MODE), self._root / STAGING_FOLDER / number)
+            disk.sync(self._root, [self._root / STAGING_FOLDER / number])
+            (self._root / STAGING_FOLDER / number).replace(path)
+            disk.sync(self._root, [self._root])
+
+    def _clear(self) -> None:
+        """Remove the journal, and then what was staged and never committed to."""
+        staging = self._root / STAGING_FOLDER
+        with explained(staging):
+            for parent in (self._root, staging.parent, staging):
+                disk.refuse_link(parent)
+            with suppress(FileNotFoundError):
+                (self._root / JOURNAL_NOTE).unlink()
+            with suppress(FileNotFoundError):
+                for path in sorted(staging.iterdir()):
+                    path.unlink()
+                staging.rmdir()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Put off an interruption until the block has run; only the main thread is ever interrupted."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as the library calls it
+        caught.append(number)
+
+    before = {number: signal.signal(number, note) for number in _ENDS}
+    try:
+        yield
+    finally:
+        for end, action in before.items():
+            signal.signal(end, signal.SIG_DFL if action is None else action)
+        for number in caught[:1]:
+            signal.raise_signal(number)

@@ -1,0 +1,233 @@
+"""The tree as it counts: what stands on the disk, and where a run was interrupted what its journal says."""
+
+import os
+from pathlib import Path
+
+import pytest
+from faults import Disk, KilledError
+from scene import take_snapshot
+
+from certgen.journal import Batch, render_batch, render_head
+from certgen.manifest import Manifest, ManifestEntry, parse_manifest, render_manifest
+from certgen.model import Address
+from certgen.store.tree import Tree
+from certgen.store.writer import FileWrite, writing
+from certgen.tree import FileKind
+
+API = Address.parse("servers/api")
+LINE = ManifestEntry("k1", {"cert.pem": "d1"})
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    return Tree(tmp_path / "output/shop")
+
+
+def test_a_tree_is_read_through_no_link(tree: Tree, tmp_path: Path) -> None:
+    (tmp_path / "away/api").mkdir(parents=True)
+    (tmp_path / "away/api/cert.pem").write_text("mine")
+    tree.root.mkdir(parents=True)
+    (tree.root / "servers").symlink_to(tmp_path / "away")
+    (state,) = tree.read(["servers/api/cert.pem"]).values()
+    assert (state.kind, state.content) == (FileKind.OTHER, b"")
+
+
+@pytest.mark.parametrize(("path", "limit"), [("servers/api/key.pem", 64 * 1024), ("servers/api/cert.pem", 1024 * 1024)])
+def test_a_file_has_the_limit_of_its_name(tree: Tree, path: str, limit: int) -> None:
+    (tree.root / path).parent.mkdir(parents=True)
+    kinds = []
+    for size in (limit, limit + 1):
+        (tree.root / path).write_bytes(b"x" * size)
+        kinds.append(tree.read([path])[path].kind)
+    assert kinds == [FileKind.FILE, FileKind.UNREADABLE]
+
+
+def test_what_grows_with_the_fleet_may_be_long(tree: Tree) -> None:
+    for path in ("servers/api/ca.pem", "manifest.json", ".certgen/keys"):
+        (tree.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (tree.root / path).write_bytes(b"x" * 3_000_000)
+        assert len(Tree(tree.root).read([path])[path].content) == 3_000_000
+
+
+@pytest.mark.parametrize("is_linked", [True, False])
+def test_a_second_name_is_seen(tree: Tree, is_linked: bool) -> None:
+    tree.root.mkdir(parents=True)
+    (tree.root / "key.pem").write_text("x")
+    if is_linked:
+        (tree.root / "other").hardlink_to(tree.root / "key.pem")
+    assert tree.read(["key.pem"])["key.pem"].is_linked is is_linked
+
+
+# The folder
+
+
+def test_a_folder_of_ones_own_is_one_to_write_into_and_so_is_none_at_all(tree: Tree) -> None:
+    assert tree.folder_fault() == ""
+    tree.root.mkdir(parents=True)
+    assert tree.folder_fault() == ""
+
+
+@pytest.mark.parametrize("which", ["output", "output/shop"])
+@pytest.mark.parametrize("kind", ["link", "dangling link", "file"])
+def test_what_is_no_folder_is_not_written_into(tree: Tree, tmp_path: Path, which: str, kind: str) -> None:
+    path = tmp_path / which
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "file":
+        path.write_text("mine")
+    else:
+        path.symlink_to(tmp_path / "away")
+    if kind == "link":
+        (tmp_path / "away").mkdir()
+    assert str(path) in tree.folder_fault()
+
+
+@pytest.mark.parametrize("which", ["output", "output/shop"])
+@pytest.mark.parametrize("owner", [1234, 0, 4321])
+def test_a_folder_of_somebody_else_is_not_written_into(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str, owner: int
+) -> None:
+    tree.root.mkdir(parents=True)
+    monkeypatch.setattr(os, "geteuid", lambda: 4321)
+    real = Path.lstat
+
+    def lstat(path: Path) -> os.stat_result:
+        found = list(real(path))
+        found[4] = owner if path == tmp_path / which else 4321
+        return os.stat_result(found)
+
+    monkeypatch.setattr(Path, "lstat", lstat)
+    assert ("belongs to user 1234" in tree.folder_fault()) is (owner == 1234)
+
+
+# An interrupted run
+
+
+def interrupt(tree: Tree, *batches: Batch, extends: bool = True, inode: int | None = None) -> None:
+    """Leave a journal behind, as a run that was killed does."""
+    (tree.root / ".certgen/new").mkdir(parents=True, exist_ok=True)
+    path = tree.root / ".certgen/journal"
+    path.touch()
+    head = render_head("shop", path.stat().st_ino if inode is None else inode, extends=extends)
+    path.write_bytes(head + b"".join(render_batch(batch) for batch in batches))
+
+
+def stage(tree: Tree, number: str, content: bytes) -> None:
+    path = tree.root / ".certgen/new" / number
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def content(tree: Tree, path: str) -> bytes | None:
+    state = Tree(tree.root).read([path])[path]
+    return state.content if state.kind is FileKind.FILE else None
+
+
+def test_a_file_that_is_committed_to_is_read_where_it_waits_and_then_where_it_belongs(tree: Tree) -> None:
+    stage(tree, "1", b"new")
+    interrupt(tree, Batch({"servers/api/cert.pem": "1"}))
+    assert content(tree, "servers/api/cert.pem") == b"new"
+    assert "servers/api/cert.pem" in Tree(tree.root).paths()
+    (tree.root / "servers/api").mkdir(parents=True)
+    (tree.root / ".certgen/new/1").replace(tree.root / "servers/api/cert.pem")
+    assert content(tree, "servers/api/cert.pem") == b"new"
+
+
+def test_a_file_that_is_to_go_is_gone(tree: Tree) -> None:
+    (tree.root / "servers/api").mkdir(parents=True)
+    (tree.root / "servers/api/cert.pem").write_bytes(b"old")
+    assert content(tree, "servers/api/cert.pem") == b"old"
+    interrupt(tree, Batch(removes=("servers/api/cert.pem",)))
+    assert content(tree, "servers/api/cert.pem") is None
+    assert "servers/api/cert.pem" not in Tree(tree.root).paths()
+
+
+def test_what_was_staged_and_not_committed_to_does_not_count(tree: Tree) -> None:
+    stage(tree, "1", b"new")
+    interrupt(tree)
+    assert content(tree, "servers/api/cert.pem") is None
+    assert Tree(tree.root).is_interrupted()
+
+
+@pytest.mark.parametrize("stands", [None, b"", b"<<<<<<< ours"])
+@pytest.mark.parametrize("extends", [True, False])
+def test_the_manifest_is_read_with_what_the_journal_adds(tree: Tree, extends: bool, stands: bytes | None) -> None:
+    before = Manifest("shop", {Address.parse("cas/root"): LINE})
+    tree.root.mkdir(parents=True)
+    if stands is not None:
+        (tree.root / "manifest.json").write_bytes(stands or render_manifest(before))
+    interrupt(tree, Batch(lines={API: LINE}), extends=extends)
+    found = content(tree, "manifest.json")
+    if stands:
+        assert found == stands
+    elif not extends:
+        assert found == (None if stands is None else render_manifest(before))
+    else:
+        entries = {API: LINE} if stands is None else {**before.entries, API: LINE}
+        assert parse_manifest(found or b"") == Manifest("shop", entries)
+
+
+def test_a_journal_from_elsewhere_is_none(tree: Tree) -> None:
+    """Neither git nor a copy brings the inode of its file along."""
+    stage(tree, "1", b"new")
+    batch = Batch({"servers/api/cert.pem": "1"}, removes=("cas/root/key.pem",))
+    interrupt(tree, batch)
+    assert Tree(tree.root).journal() is not None
+    interrupt(tree, batch, inode=1)
+    assert Tree(tree.root).journal() is None
+    assert content(tree, "servers/api/cert.pem") is None
+    assert Tree(tree.root).is_interrupted()
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "pipe", "garbage"])
+def test_a_journal_that_is_none_is_not_read_as_one(tree: Tree, tmp_path: Path, kind: str) -> None:
+    path = tree.root / ".certgen/journal"
+    path.parent.mkdir(parents=True)
+    match kind:
+        case "link":
+            other = Tree(tmp_path / "other")
+            interrupt(other, Batch(removes=("cas/root/key.pem",)))
+            path.symlink_to(other.root / ".certgen/journal")
+        case "folder":
+            path.mkdir()
+        case "pipe":
+            os.mkfifo(path)
+        case _:
+            path.write_bytes(b"garbage\n")
+    assert Tree(tree.root).journal() is None
+
+
+def test_a_tree_at_rest_is_not_interrupted(tree: Tree) -> None:
+    with writing(tree.root) as writer:
+        writer.commit([FileWrite("manifest.json", b"{}", 0o644)])
+        assert Tree(tree.root).is_interrupted()
+        writer.finish()
+    assert not Tree(tree.root).is_interrupted()
+    assert sorted(path.name for path in (tree.root / ".certgen").iterdir()) == ["lock"]
+
+
+def test_the_version_changes_with_every_run_that_writes_and_with_no_other(tree: Tree) -> None:
+    versions = [tree.version()]
+    with writing(tree.root) as writer:
+        writer.commit([FileWrite("manifest.json", b"{}", 0o644)])
+        versions.append(tree.version())
+        writer.finish()
+    versions.append(tree.version())
+    assert len(set(versions)) == 3
+    tree.paths()
+    tree.read(["manifest.json"])
+    assert tree.version() == versions[-1]
+
+
+def test_reading_writes_nothing(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage(tree, "1", b"new")
+    interrupt(tree, Batch({"servers/api/cert.pem": "1"}))
+    before = take_snapshot(tree.root)
+    with monkeypatch.context() as patch:
+        Disk(1, kill=True).install(patch)
+        again = Tree(tree.root)
+        again.paths()
+        again.read(["servers/api/cert.pem", "manifest.json"])
+        again.seen_keys()
+        with pytest.raises(KilledError):
+            (tree.root / "control").mkdir()
+    assert take_snapshot(tree.root) == before
