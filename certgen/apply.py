@@ -15,7 +15,7 @@ from certgen.encoders.pem import encode_certificates, encode_private_key
 from certgen.issue import issue, new_serial_number
 from certgen.journal import Recovery
 from certgen.manifest import Manifest, ManifestEntry, digest, render_manifest
-from certgen.model import Address, Bundle, Certificate, Entry
+from certgen.model import LONGEST_CERTIFICATE, Address, Bundle, Certificate, Entry
 from certgen.plan.authorities import known_certificate
 from certgen.plan.compare import compare_contents
 from certgen.plan.derived import anchors_of, path_above
@@ -220,6 +220,8 @@ class _Run:
         wrong = [str(reason.code) for reason in compare_contents(certificate, entry.template)]
         if not is_signed_by(certificate, issuer):
             wrong.append("signature_invalid")
+        if len(certificate.der) > LONGEST_CERTIFICATE:
+            wrong.append(f"larger than {LONGEST_CERTIFICATE} bytes")
         if wrong:
             message = f"the certificate made for {entry.address} is not as asked: {', '.join(wrong)}"
             raise CertgenError(

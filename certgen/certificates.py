@@ -9,7 +9,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID
 
-from certgen.model import Certificate
+from certgen.model import LONGEST_CERTIFICATE, Certificate
 from certgen.rfc5280 import objects
 
 if TYPE_CHECKING:
@@ -54,13 +54,16 @@ def parse_certificates(content: bytes) -> tuple[Certificate, ...]:
     """Read the certificates of a PEM file, in its order.
 
     Raises:
-        UnreadableError: there is none, or one cannot be read.
+        UnreadableError: there is none, or one cannot be read or is larger than any should be.
     """
     try:
         with objects.quiet():
-            return tuple(_to_value(certificate) for certificate in x509.load_pem_x509_certificates(content))
+            found = tuple(_to_value(certificate) for certificate in x509.load_pem_x509_certificates(content))
     except FAULTS:
         raise UnreadableError("not a PEM certificate that can be read") from None
+    if any(len(certificate.der) > LONGEST_CERTIFICATE for certificate in found):
+        raise UnreadableError(f"a certificate of more than {LONGEST_CERTIFICATE} bytes")
+    return found
 
 
 def parse_certificate(der: bytes) -> Certificate:

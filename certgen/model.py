@@ -25,6 +25,9 @@ from certgen.rfc5280.vocabulary import (
 NAME: Final = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?", re.ASCII)
 """What the name of a spec or an entry looks like; it has no `..` either."""
 
+LONGEST_CERTIFICATE: Final = 16 * 1024
+"""Bytes in DER; one of ML-DSA-87 needs 10 kB, and many programs take no more than this."""
+
 
 class Section(StrEnum):
     """The four sections of a spec that hold entries."""

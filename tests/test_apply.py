@@ -540,8 +540,12 @@ def test_the_manifest_has_one_address_a_line_and_no_times(shop: Scene) -> None:
 def test_a_first_run_that_is_interrupted_has_lost_no_manifest(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.write("version: 1\nca: {}\n")
 
+    dead = False
+
     def end(call: str, path: str) -> None:
-        if call == "replace" and path.endswith(".gitignore"):
+        nonlocal dead
+        dead = dead or (call == "replace" and path.endswith(".gitignore"))
+        if dead:
             raise KilledError
 
     with monkeypatch.context() as patch, pytest.raises(KilledError):

@@ -149,6 +149,13 @@ class TestReadingACertificate:
         first, second = der(), der(subject=name("y"))
         assert [c.der for c in parse_certificates(pem(second) + b"a comment\n" + pem(first))] == [second, first]
 
+    def test_one_that_is_larger_than_any_should_be_is_refused(self) -> None:
+        empty = len(der(raw("1.2.3.4.5", b"x" * 16000)))
+        largest = b"x" * (16000 + 16384 - empty - 2)
+        assert len(parse_certificates(pem(der(raw("1.2.3.4.5", largest))))) == 1
+        with pytest.raises(UnreadableError, match="more than 16384 bytes"):
+            parse_certificates(pem(der()) + pem(der(raw("1.2.3.4.5", largest + b"xxxx"))))
+
     @pytest.mark.parametrize("curve", [ec.SECP256K1(), ec.SECP224R1(), ec.BrainpoolP256R1()], ids=lambda c: c.name)
     def test_a_key_that_no_spec_can_ask_for_is_named(self, curve: ec.EllipticCurve) -> None:
         key = ec.generate_private_key(curve)

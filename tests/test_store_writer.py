@@ -220,7 +220,7 @@ def test_what_fails_after_the_commit_is_completed_by_the_next_run(
     root: Path, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     write(root, FileWrite("clients/gone/cert.pem", b"old", PUBLIC))
-    with writer_of(root) as writer, monkeypatch.context() as patch:
+    with monkeypatch.context() as patch, writer_of(root) as writer:
         writer.commit([FileWrite("manifest.json", b"first", PUBLIC)])
         disk = Disk()
         patch.setattr(disk, "_count", _failing_at(call))
@@ -323,12 +323,14 @@ def test_a_journal_from_elsewhere_moves_and_removes_nothing(root: Path) -> None:
 
 
 def test_several_batches_are_completed_in_their_order(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with writer_of(root) as writer:
-        writer.commit([FileWrite(".gitignore", b"1", PUBLIC)])
-        with monkeypatch.context() as patch:
+    def begin(patch: pytest.MonkeyPatch) -> None:
+        with writer_of(root) as writer:
+            writer.commit([FileWrite(".gitignore", b"1", PUBLIC)])
             patch.setattr(Writer, "_publish", _die)
-            with pytest.raises(KilledError):
-                writer.commit([FileWrite("servers/api/cert.pem", b"2", PUBLIC)], lines={API: LINE})
+            writer.commit([FileWrite("servers/api/cert.pem", b"2", PUBLIC)], lines={API: LINE})
+
+    with monkeypatch.context() as patch, pytest.raises(KilledError):
+        begin(patch)
     with writer_of(root) as writer:
         assert writer.recover() is Recovery.COMPLETED
     assert contents(root) == {
@@ -340,6 +342,22 @@ def test_several_batches_are_completed_in_their_order(root: Path, monkeypatch: p
 
 def _die(*_: object) -> None:
     raise KilledError
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, KilledError])
+def test_a_run_that_is_told_to_end_leaves_a_tree_at_rest(root: Path, end: type[BaseException]) -> None:
+    def begin() -> None:
+        with writer_of(root) as writer:
+            writer.commit([FileWrite("servers/api/cert.pem", b"x", PUBLIC)], lines={API: LINE})
+            raise end
+
+    with pytest.raises(end):
+        begin()
+    assert contents(root) == {
+        "servers/api/cert.pem": b"x",
+        "manifest.json": render_manifest(Manifest("shop", {API: LINE})),
+    }
+    assert not Tree(root).is_interrupted()
 
 
 def test_a_run_that_commits_to_nothing_leaves_nothing(root: Path) -> None:

@@ -81,7 +81,6 @@ class Writer:
         self._log: int | None = None
         self._number = 0
         self._has_begun = False
-        self._has_committed = False
 
     def recover(self) -> Recovery:
         """Finish what an interrupted run had committed to, and throw away what it had not.
@@ -141,7 +140,6 @@ class Writer:
             with _undisturbed():
                 self._append(log, batch)
                 staged = {}
-                self._has_committed = True
                 self._publish(batch)
         finally:
             for name in staged.values():
@@ -160,14 +158,15 @@ class Writer:
         self.close()
 
     def close(self) -> None:
-        """Let go of the journal; where something was committed to and not finished, the next run reads it."""
+        """Let go of the journal; what was committed to and not finished is now, or else by the next run."""
         if self._log is not None:
             os.close(self._log)
             self._log = None
-        if self._has_begun and not self._has_committed:
+        if self._has_begun:
+            self._has_begun = False
+            self.tree.forget()
             with suppress(CertgenError):
-                self._clear()
-        self._has_begun = False
+                self.recover()
 
     def change_mode(self, path: str, mode: int) -> None:
         """Give a file its mode, without a link being followed.
