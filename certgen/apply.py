@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -20,6 +20,7 @@ from certgen.plan.authorities import known_certificate
 from certgen.plan.compare import compare_contents
 from certgen.plan.derived import anchors_of, path_above
 from certgen.plan.housekeeping import kept_manifest_entry, leftovers, orphans
+from certgen.plan.orders import new_algorithms
 from certgen.plan.values import Action, Change, KeySource, Plan, Signing, TreeFile
 from certgen.rfc5280.objects import key_id, public_key_der
 from certgen.store.writer import FileWrite, Writer
@@ -43,7 +44,6 @@ from certgen.tree import (
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 
-    from certgen.rfc5280.vocabulary import KeyAlgorithm
     from certgen.signers.port import KeyRing
 
 BATCH: Final = 256
@@ -142,7 +142,7 @@ class _Run:
         """Do everything in the plan's order; the last batch has the manifest, and what this machine notes."""
         self._take_what_stays()
         changes = self._plan.changes
-        self._keys.prepare(_algorithms(changes))
+        self._keys.prepare(new_algorithms(changes))
         batches = _batches(changes) or ([()] if self._seen != self._observed.seen_keys else [])
         done = 0
         for batch in batches:
@@ -212,21 +212,8 @@ class _Run:
             message = f"the certificate of {entry.address} cannot be signed: {reason}"
             raise CertgenError([error("cannot-sign", message, where=str(entry.address))]) from None
         certificate = parse_certificate(der)
-        self._refuse_wrong(entry, certificate, issuer or certificate)
+        _refuse_wrong(entry, signing, certificate, issuer or certificate, public_key)
         self._certificates[entry.address] = certificate
-
-    def _refuse_wrong(self, entry: Entry, certificate: Certificate, issuer: Certificate) -> None:
-        """Check what was signed, by the rules of the decision, before it gets a name on the disk."""
-        wrong = [str(reason.code) for reason in compare_contents(certificate, entry.template)]
-        if not is_signed_by(certificate, issuer):
-            wrong.append("signature_invalid")
-        if len(certificate.der) > LONGEST_CERTIFICATE:
-            wrong.append(f"larger than {LONGEST_CERTIFICATE} bytes")
-        if wrong:
-            message = f"the certificate made for {entry.address} is not as asked: {', '.join(wrong)}"
-            raise CertgenError(
-                [error("wrong-certificate", message, help="please report this", where=str(entry.address))]
-            )
 
     def _public_key(self, entry: Entry, signing: Signing, made: _Made) -> bytes:
         """Give the subject's public key; a new private key is among what is written."""
@@ -307,14 +294,23 @@ class _Run:
         return frozenset(present | (self._observed.seen_keys & certified))
 
 
+def _refuse_wrong(
+    entry: Entry, signing: Signing, certificate: Certificate, issuer: Certificate, public_key: bytes
+) -> None:
+    """Check what was signed, by the rules of the decision, before it gets a name on the disk."""
+    term = (signing.issuance.not_before, signing.issuance.not_after)
+    wrong = [str(reason.code) for reason in compare_contents(certificate, entry.template)]
+    wrong += [] if is_signed_by(certificate, issuer) else ["signature_invalid"]
+    wrong += [] if certificate.key_id == key_id(public_key) else ["key_mismatch"]
+    wrong += [] if (certificate.not_before, certificate.not_after) == term else ["validity_changed"]
+    wrong += [] if len(certificate.der) <= LONGEST_CERTIFICATE else [f"more than {LONGEST_CERTIFICATE} bytes"]
+    if wrong:
+        message = f"the certificate made for {entry.address} is not as asked: {', '.join(wrong)}"
+        raise CertgenError([error("wrong-certificate", message, help="please report this", where=str(entry.address))])
+
+
 def _batches(changes: Sequence[Change]) -> list[Sequence[Change]]:
     """Give the changes in batches; what keeps keys out of git stands before the first key is even begun."""
     first = 1 if changes and changes[0].address == TreeFile(IGNORE_FILE) else 0
     starts = range(first, len(changes), BATCH)
     return [changes[:first]] * first + [changes[start : start + BATCH] for start in starts]
-
-
-def _algorithms(changes: Iterable[Change]) -> list[KeyAlgorithm]:
-    """Give the algorithms of the keys that are made."""
-    orders = [change.signing.key for change in changes if change.signing is not None]
-    return [order.algorithm for order in orders if order.source is KeySource.GENERATE and order.algorithm is not None]

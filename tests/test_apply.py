@@ -7,19 +7,24 @@ import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from faults import Disk, KilledError
 from scene import NOW, Scene, key_id, key_of_file, load, says, take_snapshot, verify_in_process
 
 from certgen.diagnostics import CertgenError
-from certgen.rfc5280.vocabulary import KeyAlgorithm
+from certgen.issue import issue
+from certgen.model import Certificate, Issuance
+from certgen.rfc5280.objects import generate_private_key, public_key_der
+from certgen.rfc5280.vocabulary import DistinguishedName, KeyAlgorithm
 
 SPEC = """\
     version: 1
@@ -548,10 +553,56 @@ def test_a_first_run_that_is_interrupted_has_lost_no_manifest(scene: Scene, monk
         if dead:
             raise KilledError
 
-    with monkeypatch.context() as patch, pytest.raises(KilledError):
+    with monkeypatch.context() as patch:
         Disk(watch=end).install(patch)
-        scene.run()
+        with pytest.raises(KilledError):
+            scene.run()
     assert [notice.code for notice in scene.plan().notices] == ["interrupted"]
     scene.apply()
     (scene.tree / "manifest.json").unlink()
     assert [notice.code for notice in scene.plan().notices] == ["manifest-rebuilt"]
+
+
+# What is signed is looked at before it is published
+
+
+def sign_wrongly(how: str) -> Callable[..., bytes]:
+    """A signer with a fault: it says what it should, but for one thing."""
+
+    def signed(
+        issuance: Issuance,
+        public_key: bytes,
+        issuer: Certificate | None,
+        key: CertificateIssuerPrivateKeyTypes,
+        serial: int,
+    ) -> bytes:
+        if issuer is None:
+            return issue(issuance, public_key, issuer, key, serial)
+        match how:
+            case "key_mismatch":
+                public_key = public_key_der(generate_private_key(KeyAlgorithm.ECDSA_P256).public_key())
+            case "signature_invalid":
+                key = generate_private_key(KeyAlgorithm.ECDSA_P256)
+            case "validity_changed":
+                issuance = replace(issuance, not_after=issuance.not_after - timedelta(days=1))
+            case "subject_changed":
+                subject = DistinguishedName((("common_name", "somebody else"),))
+                issuance = replace(issuance, template=replace(issuance.template, subject=subject))
+        return issue(issuance, public_key, issuer, key, serial)
+
+    return signed
+
+
+@pytest.mark.parametrize("how", ["key_mismatch", "signature_invalid", "validity_changed", "subject_changed", "nothing"])
+def test_a_certificate_that_came_out_wrong_gets_no_name(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    scene.write(SPEC)
+    monkeypatch.setattr("certgen.apply.issue", sign_wrongly(how))
+    if how == "nothing":
+        scene.run()
+        return
+    with pytest.raises(CertgenError, match=f"not as asked: .*{how}") as caught:
+        scene.run()
+    assert [problem.code for problem in caught.value.diagnostics] == ["wrong-certificate"]
+    assert list(scene.tree.rglob("*.pem")) == []

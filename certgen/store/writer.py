@@ -260,6 +260,7 @@ class Writer:
                 for path in sorted(staging.iterdir()):
                     path.unlink()
                 staging.rmdir()
+            disk.sync(self._root, [staging.parent])
 
 
 @contextmanager
