@@ -82,7 +82,7 @@ def make_folder(root: Path, path: str, made: set[Path]) -> None:
         OSError: the disk refused, or something else is in the way.
     """
     refuse_link(root)
-    missing = [folder for folder in (root, *root.parents) if not folder.exists()]
+    missing = [] if root.exists() else [folder for folder in (root, *root.parents) if not folder.exists()]
     for folder in reversed(missing):
         folder.mkdir(FOLDER_MODE, exist_ok=True)
         made.add(folder.parent)
@@ -109,13 +109,13 @@ def refuse_link(folder: Path) -> None:
 
 
 def refuse_closed(root: Path, path: str) -> None:
-    """Refuse beforehand what a file cannot be moved to.
+    """Refuse beforehand a folder of a tree, there or not, to which no file can be moved.
 
     Raises:
-        OSError: a folder above is none, closed, or on another file system, or no file stands at the path.
+        OSError: something else is in the way, or what is there is closed, or on another file system.
     """
     folder = root
-    for part in Path(path).parent.parts:
+    for part in Path(path).parts:
         step = folder / part
         refuse_link(step)
         if not step.exists():
@@ -125,9 +125,17 @@ def refuse_closed(root: Path, path: str) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
     if folder.stat().st_dev != root.stat().st_dev:
         raise OSError(errno.EXDEV, "it is on another file system than its tree", str(folder))
+
+
+def refuse_folder(path: Path) -> None:
+    """Refuse beforehand a folder in a file's place.
+
+    Raises:
+        OSError: it is one, or cannot be looked at.
+    """
     with suppress(FileNotFoundError):
-        if stat.S_ISDIR(os.lstat(root / path).st_mode):
-            raise IsADirectoryError(errno.EISDIR, "a folder is in the way", str(root / path))
+        if stat.S_ISDIR(os.lstat(path).st_mode):
+            raise IsADirectoryError(errno.EISDIR, "a folder is in the way", str(path))
 
 
 def keep_second_name(path: Path, spare: Path) -> None:

@@ -125,9 +125,7 @@ class Writer:
         Raises:
             CertgenError: the disk refused; where the batch was committed to, the next run completes it.
         """
-        for path in (*(write.path for write in writes), *removes):
-            with explained(self._root / path):
-                disk.refuse_closed(self._root, path)
+        self._refuse_beforehand([*(write.path for write in writes), *removes])
         log = self._opened_log()
         staged: dict[str, str] = {}
         try:
@@ -182,6 +180,15 @@ class Writer:
                 os.fchmod(descriptor, mode)
             finally:
                 os.close(descriptor)
+
+    def _refuse_beforehand(self, paths: Sequence[str]) -> None:
+        """Find what would stop a batch halfway, while it can still be left alone."""
+        for folder in dict.fromkeys(str(Path(path).parent) for path in paths):
+            with explained(self._root / folder):
+                disk.refuse_closed(self._root, folder)
+        for path in paths:
+            with explained(self._root / path):
+                disk.refuse_folder(self._root / path)
 
     def _stage(self, write: FileWrite, staged: Path) -> None:
         with explained(self._root / write.path, is_exact=True):

@@ -211,7 +211,7 @@ class _Audit:
             return
         if state.mode & ~entry.key.mode:
             message = f"{path} has mode {state.mode:04o}, asked is {entry.key.mode:04o}"
-            yield _finding("key-mode", message, path, "`certgen apply` mends it")
+            yield _finding("key-mode", message, path, "`certgen apply` mends it, unless the file has a second name")
         try:
             key = serialization.load_pem_private_key(state.content, None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
