@@ -31,13 +31,14 @@ from certgen.requests import find_address, parse_requests
 from certgen.signers.memory import MemoryKeyRing
 from certgen.spec.fields import read_moment
 from certgen.store.files import find_trees
-from certgen.store.lock import LOCK_SECONDS, wait_until_free
+from certgen.store.lock import PATIENT, Patience, wait_until_free
 from certgen.store.tree import Tree
 from certgen.store.writer import writing
 from certgen.tree import ABSENT, IGNORE_FILE, LOCK_NOTE, MANIFEST_FILE, Observed
 
 __all__ = [
     "LoadedSpec",
+    "Patience",
     "PlannedSpec",
     "apply_specs",
     "find_address",
@@ -99,7 +100,7 @@ def apply_specs(  # noqa: PLR0913 - one argument for each choice
     progress: application.Progress = lambda done, total: None,  # noqa: ARG005 - the observer that looks away
     *,
     jobs: int = 1,
-    lock_seconds: float = LOCK_SECONDS,
+    patience: Patience = PATIENT,
 ) -> tuple[application.Outcome, ...]:
     """Make the trees of specs as they say.
 
@@ -114,18 +115,18 @@ def apply_specs(  # noqa: PLR0913 - one argument for each choice
         progress: told the changes done and the changes in all, for each spec.
         jobs: how many processes may make RSA keys at once; more than one asks of a script that it guards its main
             module, as all that starts processes does.
-        lock_seconds: how long to wait for another run that holds a tree.
+        patience: how to wait for another run that holds a tree.
 
     Raises:
         CertgenError: one cannot be applied, and nothing was written; or the disk refused.
     """
     asked = requests or {}
-    planned = [_plan_undisturbed(spec, output, now, asked, lock_seconds) for spec in specs]
+    planned = [_plan_undisturbed(spec, output, now, asked, patience) for spec in specs]
     in_the_way = [d for item in planned for d in (*item.plan.obstacles, *item.plan.consents)]
     if in_the_way:
         raise CertgenError(in_the_way)
     with closing(MemoryKeyRing(jobs)) as keys:
-        return tuple(_apply(item, output, asked, keys, progress, lock_seconds) for item in planned)
+        return tuple(_apply(item, output, asked, keys, progress, patience) for item in planned)
 
 
 def observe_tree(bundle: Bundle, tree: Tree, own_files: Iterable[Path] = ()) -> Observed:
@@ -223,13 +224,13 @@ def unclaimed_trees(specs: Sequence[LoadedSpec], output: Path) -> tuple[Diagnost
 
 
 def _plan_undisturbed(
-    loaded: LoadedSpec, output: Path, now: datetime, requests: Mapping[str, Requests], lock_seconds: float
+    loaded: LoadedSpec, output: Path, now: datetime, requests: Mapping[str, Requests], patience: Patience
 ) -> PlannedSpec:
     """Decide for a spec; what another run that is under way puts in the way is looked at again when it has ended."""
     asked = requests.get(loaded.bundle.name, _NO_REQUESTS)
     planned = plan_spec(loaded, output, now, asked)
     root = planned.tree.root
-    if not planned.plan.obstacles or not wait_until_free(root / LOCK_NOTE, root, lock_seconds):
+    if not planned.plan.obstacles or not wait_until_free(root / LOCK_NOTE, root, patience):
         return planned
     return plan_spec(loaded, output, now, asked)
 
@@ -240,12 +241,12 @@ def _apply(  # noqa: PLR0913, PLR0917 - as `apply_specs`
     requests: Mapping[str, Requests],
     keys: MemoryKeyRing,
     progress: application.Progress,
-    lock_seconds: float,
+    patience: Patience,
 ) -> application.Outcome:
     if not _has_work(planned):
         return application.Outcome(planned.plan, (), (), ())
     loaded, now = planned.loaded, planned.plan.now
-    with writing(planned.tree.root, lock_seconds) as writer:
+    with writing(planned.tree.root, patience) as writer:
         recovery = writer.recover()
         try:
             again = plan_spec(loaded, output, now, requests.get(loaded.bundle.name, _NO_REQUESTS))

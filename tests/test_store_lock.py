@@ -15,16 +15,17 @@ from scene import Scene, take_snapshot
 
 from certgen.diagnostics import CertgenError
 from certgen.pipeline import apply_specs, parse_wait
-from certgen.store.lock import hold, wait_until_free
+from certgen.store.lock import Patience, hold, wait_until_free
 
 SPEC = "version: 1\nca: {}\nservers:\n  api: {sans: localhost}\n"
+AT_ONCE = Patience(0)
 
 _HOLDER = """
 import sys
 from pathlib import Path
 from certgen.store.lock import hold
 path = Path(sys.argv[1])
-with hold(path, path, 5):
+with hold(path, path):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -43,7 +44,7 @@ def another_process_holds(lock: Path) -> Iterator["subprocess.Popen[str]"]:
 
 
 def refused(lock: Path, seconds: float = 0.0) -> str:
-    with pytest.raises(CertgenError) as caught, hold(lock, Path("output/shop"), seconds):
+    with pytest.raises(CertgenError) as caught, hold(lock, Path("output/shop"), Patience(seconds)):
         pass
     (problem,) = caught.value.diagnostics
     return f"{problem.code}: {problem.message}"
@@ -65,12 +66,12 @@ def test_a_lock_that_is_held_names_its_holder(lock: Path) -> None:
     with another_process_holds(lock) as holder:
         expected = f"locked: process {holder.pid} on {os.uname().nodename} is writing output/shop"
         assert refused(lock) == expected
-        assert refused(lock, 0.2) == f"{expected}; 0.2 seconds were not enough"
+        assert refused(lock, 0.2) == f"{expected}; it still is after 0.2 s"
 
 
 def test_a_lock_is_free_again_when_its_holder_lets_go(lock: Path) -> None:
     for _ in range(2):
-        with hold(lock, lock, 0.0):
+        with hold(lock, lock, AT_ONCE):
             assert refused(lock).startswith("locked: process")
 
 
@@ -78,7 +79,7 @@ def test_a_lock_dies_with_its_holder(lock: Path) -> None:
     with another_process_holds(lock) as holder:
         os.kill(holder.pid, signal.SIGKILL)
         holder.wait()
-        with hold(lock, lock, 0.0):
+        with hold(lock, lock, AT_ONCE):
             assert lock.read_text().split()[0] == str(os.getpid())
 
 
@@ -87,8 +88,16 @@ def test_one_waits_for_a_holder_that_lets_go_in_time(lock: Path) -> None:
         assert holder.stdin is not None
         threading.Timer(0.3, holder.stdin.close).start()
         began = time.monotonic()
-        with hold(lock, lock, 30):
+        told: list[str] = []
+        with hold(lock, Path("output/shop"), Patience(30, told.append)):
             assert time.monotonic() - began > 0.2
+        assert told == [f"waiting: process {holder.pid} on {os.uname().nodename} is writing output/shop"]
+
+
+def test_where_nobody_is_waited_for_nothing_is_told(lock: Path) -> None:
+    told: list[str] = []
+    with hold(lock, lock, Patience(30, told.append)):
+        assert told == []
 
 
 def test_a_lock_whose_file_was_replaced_meanwhile_is_not_taken_for_it(lock: Path) -> None:
@@ -102,7 +111,7 @@ def test_a_lock_whose_file_was_replaced_meanwhile_is_not_taken_for_it(lock: Path
 
 def test_threads_of_one_process_keep_each_other_out_too(lock: Path) -> None:
     answers: list[str] = []
-    with hold(lock, lock, 0.0):
+    with hold(lock, lock, AT_ONCE):
         thread = threading.Thread(target=lambda: answers.append(refused(lock)))
         thread.start()
         thread.join()
@@ -137,7 +146,7 @@ def test_what_is_not_a_file_of_its_own_is_told_and_not_written_into(lock: Path, 
 def test_the_file_is_closed_to_others_whatever_the_umask(lock: Path) -> None:
     before = os.umask(0)
     try:
-        with hold(lock, lock, 0.0):
+        with hold(lock, lock, AT_ONCE):
             assert lock.stat().st_mode & 0o777 == 0o600
     finally:
         os.umask(before)
@@ -147,26 +156,26 @@ def test_the_file_is_closed_to_others_whatever_the_umask(lock: Path) -> None:
 
 
 def test_waiting_for_nobody_writes_nothing_and_says_so(lock: Path) -> None:
-    assert not wait_until_free(lock, lock, 0.0)
+    assert not wait_until_free(lock, lock, AT_ONCE)
     assert not lock.exists()
     lock.write_text("1 host")
     before = take_snapshot(lock.parent)
-    assert not wait_until_free(lock, lock, 0.0)
+    assert not wait_until_free(lock, lock, AT_ONCE)
     assert take_snapshot(lock.parent) == before
 
 
 def test_waiting_for_somebody_ends_when_he_does_or_is_refused(lock: Path) -> None:
     with another_process_holds(lock) as holder:
         with pytest.raises(CertgenError, match=f"process {holder.pid}"):
-            wait_until_free(lock, lock, 0.1)
+            wait_until_free(lock, lock, Patience(0.1))
         assert holder.stdin is not None
         threading.Timer(0.2, holder.stdin.close).start()
-        assert wait_until_free(lock, lock, 30)
+        assert wait_until_free(lock, lock, Patience(30))
 
 
 def test_a_pipe_is_not_waited_for(lock: Path) -> None:
     os.mkfifo(lock)
-    assert not wait_until_free(lock, lock, 0.0)
+    assert not wait_until_free(lock, lock, AT_ONCE)
 
 
 # Whole runs
@@ -178,7 +187,7 @@ def test_a_run_is_refused_while_another_process_holds_the_tree(shop: Scene) -> N
     with another_process_holds(shop.tree / ".certgen/lock") as holder:
         before = take_snapshot(shop.output)
         with pytest.raises(CertgenError, match=f"process {holder.pid}"):
-            apply_specs(loaded, shop.output, shop.now, lock_seconds=0.1)
+            apply_specs(loaded, shop.output, shop.now, patience=Patience(0.1))
         assert take_snapshot(shop.output) == before
     shop.apply()
 
@@ -206,7 +215,7 @@ def test_what_another_run_puts_in_the_way_is_looked_at_again_when_it_has_ended(s
             holder.kill()
 
         threading.Timer(0.3, end).start()
-        (outcome,) = apply_specs(loaded, shop.output, shop.now, lock_seconds=30)
+        (outcome,) = apply_specs(loaded, shop.output, shop.now, patience=Patience(30))
     assert outcome.plan.obstacles == ()
 
 

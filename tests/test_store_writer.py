@@ -18,6 +18,7 @@ from certgen.journal import Batch, Recovery, render_batch, render_head
 from certgen.manifest import Manifest, ManifestEntry, parse_manifest, render_manifest
 from certgen.model import Address
 from certgen.store import disk as primitives
+from certgen.store.lock import Patience
 from certgen.store.tree import Tree
 from certgen.store.writer import FileWrite, Writer, writing
 
@@ -33,7 +34,7 @@ def root(tmp_path: Path) -> Path:
 
 @contextmanager
 def writer_of(root: Path) -> Iterator[Writer]:
-    with writing(root, 0.0) as writer:
+    with writing(root, Patience(0)) as writer:
         yield writer
 
 

@@ -130,17 +130,17 @@ def apply(specs: tuple[Path, ...], output: Path, exit_code: bool, jobs: int | No
     """
     screen = Screen.of(options)
     loaded = load(screen, "apply", specs)
-    from certgen.pipeline import apply_specs, unclaimed_trees
+    from certgen.pipeline import Patience, apply_specs, unclaimed_trees
     from certgen.report.plan import outcome_diagnostics, render_outcome
 
     unclaimed = unclaimed_trees(loaded, output)
     screen.diagnose(unclaimed)
     bar = ProgressBar(is_shown=sys.stderr.isatty() and not screen.is_quiet)
-    seconds = wait(screen, "apply", options["lock_timeout"])
+    patience = Patience(wait(screen, "apply", options["lock_timeout"]), screen.tell)
     try:
         asked = requests(loaded, options)
         outcomes = apply_specs(
-            loaded, output, datetime.now(UTC), asked, bar.advance, jobs=jobs or cores(), lock_seconds=seconds
+            loaded, output, datetime.now(UTC), asked, bar.advance, jobs=jobs or cores(), patience=patience
         )
     except CertgenError as reason:
         bar.close()

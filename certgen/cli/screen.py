@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn, TextIO
 import click
 
 from certgen.diagnostics import Diagnostic
-from certgen.report.paint import Painter, Style, plain
+from certgen.report.paint import Painter, Style, plain, printable
 
 SOUND: Final = 0
 DIFFERENT: Final = 1
@@ -57,6 +57,11 @@ class Screen:
         """Print a result."""
         if not self.is_quiet or self.is_json:
             sys.stdout.write(text)
+
+    def tell(self, sentence: str) -> None:
+        """Say at once what somebody at a terminal wonders about, unless quiet."""
+        if not self.is_quiet:
+            sys.stderr.write(f"{printable(sentence)}\n")
 
     def diagnose(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Print diagnostics: errors always, the others unless quiet."""

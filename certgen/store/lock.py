@@ -8,8 +8,9 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,8 +18,17 @@ from certgen.diagnostics import CertgenError, error
 from certgen.store.files import explained
 from certgen.tree import PRIVATE_MODE
 
-LOCK_SECONDS: Final = 10.0
-"""How long a run waits for another where nobody says how long."""
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How a run waits for another."""
+
+    seconds: float = 10.0
+    told: Callable[[str], None] = lambda sentence: None  # noqa: ARG005 - the observer that looks away
+    """Told once, in a sentence, for whom it waits."""
+
+
+PATIENT: Final = Patience()
 
 _PAUSE: Final = 0.05
 _LONGEST_NOTE: Final = 300
@@ -27,19 +37,19 @@ _FLAGS: Final = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 @contextmanager
-def hold(path: Path, tree: Path, seconds: float) -> Iterator[None]:
+def hold(path: Path, tree: Path, patience: Patience = PATIENT) -> Iterator[None]:
     """Hold a lock for as long as the block runs.
 
     Args:
         path: the lock's file; it is made where it is not there, and it stays.
         tree: what it keeps others from, for the message.
-        seconds: how long to wait for another holder.
+        patience: how to wait for another holder.
 
     Raises:
         CertgenError: the file cannot be opened, or another run holds the lock for too long.
     """
     with explained(path):
-        descriptor = _acquire(path, tree, seconds, os.O_RDWR | os.O_CREAT)
+        descriptor = _acquire(path, tree, patience, os.O_RDWR | os.O_CREAT)
     try:
         with explained(path):
             note = f"{os.getpid()} {os.uname().nodename}\n".encode()
@@ -47,16 +57,18 @@ def hold(path: Path, tree: Path, seconds: float) -> Iterator[None]:
             os.pwrite(descriptor, note, 0)
         yield
     finally:
+        with suppress(OSError):
+            os.ftruncate(descriptor, 0)
         os.close(descriptor)
 
 
-def wait_until_free(path: Path, tree: Path, seconds: float) -> bool:
+def wait_until_free(path: Path, tree: Path, patience: Patience = PATIENT) -> bool:
     """Wait until nobody holds a lock, and write nothing.
 
     Args:
         path: the lock's file.
         tree: what it keeps others from, for the message.
-        seconds: how long to wait.
+        patience: how to wait.
 
     Returns:
         Whether there was somebody to wait for.
@@ -74,17 +86,17 @@ def wait_until_free(path: Path, tree: Path, seconds: float) -> bool:
     finally:
         os.close(descriptor)
     with explained(path):
-        os.close(_acquire(path, tree, seconds, os.O_RDONLY))
+        os.close(_acquire(path, tree, patience, os.O_RDONLY))
     return True
 
 
-def _acquire(path: Path, tree: Path, seconds: float, flags: int) -> int:
+def _acquire(path: Path, tree: Path, patience: Patience, flags: int) -> int:
     """Give the descriptor of the lock's file, locked."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + patience.seconds
     while True:
         descriptor, is_held = _open(path, flags), False
         try:
-            _wait(descriptor, tree, seconds, deadline)
+            _wait(descriptor, tree, patience, deadline)
             # Somebody may have put another file in its place while this one was waited for.
             is_held = _is_same_file(descriptor, path)
             if is_held:
@@ -94,10 +106,14 @@ def _acquire(path: Path, tree: Path, seconds: float, flags: int) -> int:
                 os.close(descriptor)
 
 
-def _wait(descriptor: int, tree: Path, seconds: float, deadline: float) -> None:
+def _wait(descriptor: int, tree: Path, patience: Patience, deadline: float) -> None:
+    is_told = False
     while not _try(descriptor):
         if time.monotonic() >= deadline:
-            raise _held(descriptor, tree, seconds)
+            raise _held(descriptor, tree, patience.seconds)
+        if not is_told:
+            is_told = True
+            patience.told(f"waiting: {_holder(descriptor)} is writing {tree}")
         time.sleep(_PAUSE)
 
 
@@ -127,9 +143,15 @@ def _is_same_file(descriptor: int, path: Path) -> bool:
 
 
 def _held(descriptor: int, tree: Path, seconds: float) -> CertgenError:
+    waited = f"; it still is after {seconds:g} s" if seconds else ""
+    help_ = "wait for it to end, or give it longer with `--lock-timeout 5m`"
+    return CertgenError(
+        [error("locked", f"{_holder(descriptor)} is writing {tree}{waited}", help=help_, where=str(tree))]
+    )
+
+
+def _holder(descriptor: int) -> str:
+    """Name the holder by what he wrote into the file; what somebody else may have written there is not repeated."""
     note = os.pread(descriptor, _LONGEST_NOTE, 0).decode("ascii", "replace").strip()
     process, _, host = note.partition(" ")
-    holder = f"process {process} on {host}" if _HOLDER.fullmatch(note) else "another run"
-    waited = f"; {seconds:g} seconds were not enough" if seconds else ""
-    help_ = "wait for it to end, or give it longer with `--lock-timeout 5m`"
-    return CertgenError([error("locked", f"{holder} is writing {tree}{waited}", help=help_, where=str(tree))])
+    return f"process {process} on {host}" if _HOLDER.fullmatch(note) else "another run"

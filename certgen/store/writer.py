@@ -22,7 +22,7 @@ from certgen.manifest import ManifestEntry
 from certgen.model import Address
 from certgen.store import disk
 from certgen.store.files import READ_FLAGS, explained, read_file
-from certgen.store.lock import LOCK_SECONDS, hold
+from certgen.store.lock import PATIENT, Patience, hold
 from certgen.store.tree import MAXIMUM_NOTE, Tree
 from certgen.tree import JOURNAL_NOTE, LOCK_NOTE, MACHINE_FOLDER, MANIFEST_FILE, PUBLIC_MODE, STAGING_FOLDER
 
@@ -41,12 +41,12 @@ class FileWrite:
 
 
 @contextmanager
-def writing(root: Path, lock_seconds: float = LOCK_SECONDS) -> Iterator[Writer]:
+def writing(root: Path, patience: Patience = PATIENT) -> Iterator[Writer]:
     """Hold a tree against other runs, and give what writes it.
 
     Args:
         root: the tree's folder.
-        lock_seconds: how long to wait for another run.
+        patience: how to wait for another run.
 
     Raises:
         CertgenError: the lock cannot be made, or another run holds it for too long.
@@ -54,7 +54,7 @@ def writing(root: Path, lock_seconds: float = LOCK_SECONDS) -> Iterator[Writer]:
     made: set[Path] = set()
     with explained(root / MACHINE_FOLDER):
         disk.make_folder(root, MACHINE_FOLDER, made)
-    with hold(root / LOCK_NOTE, root, lock_seconds):
+    with hold(root / LOCK_NOTE, root, patience):
         writer = Writer(Tree(root), made)
         try:
             yield writer
