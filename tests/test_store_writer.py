@@ -530,6 +530,25 @@ def test_a_removal_takes_the_empty_folders_along_and_no_other(root: Path) -> Non
     assert [path.name for path in root.iterdir()] == [".certgen"]
 
 
+def test_a_folder_that_goes_is_synced_in_the_one_above(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(root, *(FileWrite(f"servers/{name}/cert.pem", b"x", PUBLIC) for name in ("api", "web")))
+    synced: list[Path] = []
+    monkeypatch.setattr(primitives, "_with_descriptor", lambda path, _call: synced.append(path))
+    write(root, removes=("servers/api/cert.pem",))
+    assert root / "servers" in synced
+
+
+def test_what_cannot_be_moved_is_named_by_where_it_belongs(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(source: Path, _target: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted", str(source))
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(CertgenError) as caught:
+        write(root, FileWrite("servers/api/cert.pem", b"x", PUBLIC))
+    message = f"{root}/servers/api/cert.pem cannot be written: Operation not permitted"
+    assert caught.value.diagnostics[0].message == message
+
+
 # Interruptions
 
 

@@ -159,6 +159,11 @@ def keep_second_name(path: Path, spare: Path) -> None:
     raise FileExistsError(errno.EEXIST, "a thousand spare keys are kept already", str(spare))
 
 
+def nearest_folder(folder: Path) -> Path:
+    """Give a folder, or the nearest above it that is still there."""
+    return next(step for step in (folder, *folder.parents) if step.is_dir())
+
+
 def remove_empty_folders(root: Path, paths: Sequence[str]) -> None:
     """Remove the folders above some paths of a tree that hold nothing any more."""
     for path in paths:

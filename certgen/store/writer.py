@@ -229,7 +229,8 @@ class Writer:
                     disk.make_folder(self._root, str(Path(path).parent), changed)
                 if path in batch.spares:
                     disk.keep_second_name(final, self._root / batch.spares[path])
-                staged.replace(final)
+                with explained(final, is_exact=True):
+                    staged.replace(final)
         for path in batch.removes:
             with explained(self._root / path), suppress(FileNotFoundError):
                 for parent in Path(path).parents:
@@ -238,7 +239,7 @@ class Writer:
                 changed.add((self._root / path).parent)
         disk.remove_empty_folders(self._root, batch.removes)
         with explained(self._root):
-            disk.sync(self._root, sorted(folder for folder in changed if folder.is_dir()))
+            disk.sync(self._root, sorted({disk.nearest_folder(folder) for folder in changed}))
 
     def _write_extended(self, journal: Journal) -> None:
         """Bring the manifest up to date with what an interrupted run has done."""
