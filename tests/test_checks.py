@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from foreign.hierarchy import Extension, Wish, certify, make_ca, new_key, write_pem
+from foreign.hierarchy import Extension, Wish, certify, key_usage, make_ca, new_key, write_pem
 
 from certgen.diagnostics import CertgenError, Diagnostic
 from certgen.pipeline import load_spec
@@ -580,3 +580,64 @@ def test_supplied_authorities_fit_the_profile_and_constrain_what_is_checked(find
     write_pem(findings.folder / "mine.pem", make_ca("Narrow", "ecdsa-p256", permitted=[base]).certificate)
     (found,) = findings(text)
     assert "constrains names of a kind that is not checked here: DirectoryName" in found
+
+
+# At the second, at the letter, and at the place
+
+
+def test_validities_are_whole_and_the_caret_is_at_the_one_that_is_not(findings: Findings) -> None:
+    found = findings(CLIENT % "validity: 1s")
+    assert "4:17 error[bad-validity]: clients/a would be over as soon as it is made" in found
+
+
+@pytest.mark.parametrize(("end", "is_refused"), [("2029-04-04T23:59:59Z", False), ("2029-04-05T00:00:00Z", True)])
+def test_servers_are_short_lived_to_the_second_at_fixed_times(
+    findings: Findings, end: str, *, is_refused: bool
+) -> None:
+    text = SERVER % f"sans: a.example, not_before: 2027-01-01T00:00:00Z, not_after: {end}"
+    assert ["long-validity" in found for found in findings(text)] == [True] * is_refused
+
+
+@pytest.mark.parametrize(("second", "is_refused"), [("59", False), ("58", True)])
+def test_children_end_before_issuers_to_the_second_at_fixed_times(
+    findings: Findings, second: str, *, is_refused: bool
+) -> None:
+    times = f"not_before: 2027-01-01T00:00:00Z, not_after: 2027-01-10T23:59:{second}Z"
+    text = f"version: 1\nca: {{{times}}}\nclients:\n  a: {{validity: 10d, renew_before: 1d}}\n"
+    assert [found for found in findings(text) if "outlives-issuer" in found] == [
+        (
+            "4:17 error[outlives-issuer]: clients/a would last 10 days, its issuer cas/ca 10.0 days "
+            "(shorten it, or lengthen the issuer's validity)"
+        )
+    ] * is_refused
+
+
+def test_path_lengths_hold_below_a_ca_that_is_brought(findings: Findings) -> None:
+    root = make_ca("Root", "ecdsa-p256")
+    write_pem(findings.folder / "path.pem", make_ca("Issuing", "ecdsa-p256", root).certificate, root.certificate)
+    text = "version: 1\ncas:\n  mine: {certificate: path.pem}\n  sub: {issuer: mine, validity: 1y}\n"
+    assert [found for found in findings(text) if "error" in found] == [
+        "3:23 error[path-too-long]: cas/sub is 1 below cas/mine, whose path length is 0"
+    ]
+
+
+def test_names_are_inside_constraints_of_a_ca_that_is_brought(findings: Findings) -> None:
+    root = make_ca("Narrow", "ecdsa-p256", permitted=[x509.DNSName("shop.example")])
+    write_pem(findings.folder / "mine.pem", root.certificate)
+    text = "version: 1\nca: {certificate: mine.pem}\nservers:\n  a: {sans: %s}\n"
+    (found,) = findings(text % "b.example")
+    assert "DNS:b.example is outside the name constraints of `C=NL, O=Shop BV, CN=Narrow`" in found
+    assert findings(text % "a.shop.example") == []
+
+
+def test_supplied_authorities_fit_the_profile_with_basic_constraints_that_are_critical(findings: Findings) -> None:
+    basic = Extension(x509.BasicConstraints(ca=True, path_length=None), critical=False)
+    write_pem(
+        findings.folder / "mine.pem", certify(Wish("Lax", [basic, key_usage("key_cert_sign")]), new_key("ed25519"))
+    )
+    assert findings("version: 1\nca: {certificate: mine.pem}\n") == [
+        (
+            "2:19 warning[ca-profile]: `C=NL, O=Shop BV, CN=Lax` has a basicConstraints that is not critical, which "
+            "strict verifiers refuse (have it signed again, or expect refusals)"
+        )
+    ]

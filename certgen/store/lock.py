@@ -9,7 +9,7 @@ import re
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -50,16 +50,16 @@ def hold(path: Path, tree: Path, patience: Patience = PATIENT) -> Iterator[None]
     """
     with explained(path):
         descriptor = _acquire(path, tree, patience, os.O_RDWR | os.O_CREAT)
-    try:
+    with closing(os.fdopen(descriptor, "wb", buffering=0)):
         with explained(path):
             note = f"{os.getpid()} {os.uname().nodename}\n".encode()
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, note, 0)
-        yield
-    finally:
-        with suppress(OSError):
-            os.ftruncate(descriptor, 0)
-        os.close(descriptor)
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                os.ftruncate(descriptor, 0)
 
 
 def wait_until_free(path: Path, tree: Path, patience: Patience = PATIENT) -> bool:
