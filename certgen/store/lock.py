@@ -9,7 +9,7 @@ import re
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -50,16 +50,14 @@ def hold(path: Path, tree: Path, patience: Patience = PATIENT) -> Iterator[None]
     """
     with explained(path):
         descriptor = _acquire(path, tree, patience, os.O_RDWR | os.O_CREAT)
-    with closing(os.fdopen(descriptor, "wb", buffering=0)):
+    with ExitStack() as ending:
+        ending.callback(os.close, descriptor)
         with explained(path):
             note = f"{os.getpid()} {os.uname().nodename}\n".encode()
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, note, 0)
-        try:
-            yield
-        finally:
-            with suppress(OSError):
-                os.ftruncate(descriptor, 0)
+        ending.callback(_forget_holder, descriptor)
+        yield
 
 
 def wait_until_free(path: Path, tree: Path, patience: Patience = PATIENT) -> bool:
@@ -148,6 +146,11 @@ def _held(descriptor: int, tree: Path, seconds: float) -> CertgenError:
     return CertgenError(
         [error("locked", f"{_holder(descriptor)} is writing {tree}{waited}", help=help_, where=str(tree))]
     )
+
+
+def _forget_holder(descriptor: int) -> None:
+    with suppress(OSError):
+        os.ftruncate(descriptor, 0)
 
 
 def _holder(descriptor: int) -> str:
