@@ -115,8 +115,8 @@ clean:
 	$(call pip_install,.venv-lowest,-c constraints-lowest.txt -e . $$tools)
 	@touch $@
 
-# Other people's TLS programs, with which the tests check what certgen makes; git for what it must not commit.
-# Debian keeps nginx in a folder that only root has on the PATH.
+# Other people's TLS programs, with which the tests check what certgen makes; git for what it must not commit; what makes
+# a disk fail, a run die at a call, and a clock lie. Debian keeps nginx and mkfs in a folder that only root has on the PATH.
 system-programs:
 	@missing=; \
 	PATH="$$PATH:/usr/sbin"; \
@@ -125,4 +125,8 @@ system-programs:
 	command -v git >/dev/null || missing="$$missing git"; \
 	command -v nginx >/dev/null || missing="$$missing nginx-light"; \
 	command -v tshark >/dev/null || missing="$$missing tshark"; \
+	command -v strace >/dev/null || missing="$$missing strace"; \
+	command -v faketime >/dev/null || missing="$$missing faketime"; \
+	command -v mkfs.ext4 >/dev/null || missing="$$missing e2fsprogs"; \
+	test -e /usr/share/i18n/locales/de_DE || missing="$$missing locales"; \
 	test -z "$$missing" || { $(call debian_install,$$missing); }

@@ -34,7 +34,7 @@ from certgen.store.files import find_trees
 from certgen.store.lock import PATIENT, Patience, wait_until_free
 from certgen.store.tree import Tree
 from certgen.store.writer import writing
-from certgen.tree import ABSENT, IGNORE_FILE, LOCK_NOTE, MANIFEST_FILE, Observed
+from certgen.tree import ABSENT, IGNORE_FILE, KEY_FILE, LOCK_NOTE, MANIFEST_FILE, Observed
 
 __all__ = [
     "LoadedSpec",
@@ -138,7 +138,7 @@ def observe_tree(bundle: Bundle, tree: Tree, own_files: Iterable[Path] = ()) -> 
         own_files: the files that the spec names as the user's own, wherever they are.
 
     Raises:
-        CertgenError: a later certgen wrote the tree.
+        CertgenError: a later certgen wrote the tree, or it cannot be looked at.
     """
     for _ in range(_LOOKS):
         version = tree.version()
@@ -151,6 +151,9 @@ def observe_tree(bundle: Bundle, tree: Tree, own_files: Iterable[Path] = ()) -> 
 
 
 def _observe(bundle: Bundle, tree: Tree, own_files: Iterable[Path]) -> Observed:
+    fault = tree.folder_fault()
+    if fault:
+        return observe(bundle, {}, folder_fault=fault)
     own = tree.read([MANIFEST_FILE, IGNORE_FILE])
     try:
         manifest, _ = read_manifest(own.get(MANIFEST_FILE, ABSENT))
@@ -159,12 +162,12 @@ def _observe(bundle: Bundle, tree: Tree, own_files: Iterable[Path]) -> Observed:
         message = f"{place} was written by a later version of certgen"
         raise CertgenError([error("newer-manifest", message, help="upgrade certgen", where=place)]) from None
     files = {**own, **tree.read(paths_to_read(bundle, manifest))}
+    tree.refuse_closed({path: state for path, state in files.items() if not path.endswith(f"/{KEY_FILE}")})
     return observe(
         bundle,
         files,
         tree.seen_keys(),
         tree.inside(own_files),
-        tree.folder_fault(),
         is_interrupted=tree.is_interrupted(),
     )
 

@@ -98,6 +98,8 @@ class FileKind(StrEnum):
     ABSENT = "absent"
     FILE = "a file"
     UNREADABLE = "a file that cannot be read"
+    CLOSED = "what cannot be looked at"
+    """It may be there or not: the disk, or its owner, does not let anybody see."""
     OTHER = "not a regular file"
 
 

@@ -33,8 +33,8 @@ from certgen.prove.parties import _is_unknown
 from certgen.prove.prove import prove
 from certgen.prove.values import Judgement, Stranger
 from certgen.rfc5280.vocabulary import KeyAlgorithm
-from certgen.store.tree import Tree
 from certgen.store.scratch import Scratch
+from certgen.store.tree import Tree
 from certgen.tree import FileState
 
 SPECS = Path(__file__).parent.parent / "specs"

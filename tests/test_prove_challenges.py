@@ -17,8 +17,8 @@ from certgen.prove.challenges import Challenges
 from certgen.prove.parties import gather_authorities, gather_parties, gather_roots
 from certgen.prove.shadow import Shadow
 from certgen.prove.values import Challenge, Judgement, Stranger
-from certgen.store.tree import Tree
 from certgen.store.scratch import scratch
+from certgen.store.tree import Tree
 from certgen.tls.causes import Cause, Refusal, Side
 from certgen.tls.contexts import Credentials, client_context, server_context
 from certgen.tls.handshake import Meeting

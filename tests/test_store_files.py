@@ -103,7 +103,7 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
 def test_a_file_that_fails_while_it_is_read_is_told_as_such() -> None:
     state = read_file(Path("/proc/self/mem"))
-    assert state.kind is FileKind.UNREADABLE
+    assert state.kind is FileKind.CLOSED
     assert state.reason == os.strerror(5)
 
 
@@ -146,7 +146,7 @@ def test_what_is_no_regular_file_is_told_as_such_at_once(tmp_path: Path, kind: s
     assert state.content == b""
 
 
-def test_a_file_that_may_not_be_opened_is_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_may_not_be_opened_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "file"
     path.write_text("x")
 
@@ -156,7 +156,7 @@ def test_a_file_that_may_not_be_opened_is_unreadable(tmp_path: Path, monkeypatch
     assert read_file(path).kind is FileKind.FILE
     monkeypatch.setattr(os, "open", refuse)
     state = read_file(path)
-    assert (state.kind, state.reason) == (FileKind.UNREADABLE, "Permission denied")
+    assert (state.kind, state.reason) == (FileKind.CLOSED, "Permission denied")
 
 
 @pytest.mark.parametrize(

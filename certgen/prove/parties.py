@@ -161,7 +161,7 @@ def _fault_of_file(state: FileState) -> str:
     match state.kind:
         case FileKind.ABSENT:
             return "is not there"
-        case FileKind.UNREADABLE:
+        case FileKind.UNREADABLE | FileKind.CLOSED:
             return f"cannot be read: {state.reason}"
         case _:
             return f"is {state.reason}"

@@ -55,7 +55,7 @@ def read_file(path: Path, limit: int = MAXIMUM_FILE) -> FileState:
         with os.fdopen(descriptor, "rb") as file:
             content = file.read(limit + 1)
     except OSError as reason:
-        return FileState(FileKind.UNREADABLE, mode, reason=reason.strerror or "it cannot be read")
+        return FileState(FileKind.CLOSED, mode, reason=reason.strerror or "it cannot be read")
     if len(content) > limit:
         return FileState(FileKind.UNREADABLE, mode, reason=f"it has more than {limit} bytes")
     return FileState(FileKind.FILE, mode, content, is_linked=found.st_nlink > 1)
@@ -84,16 +84,21 @@ def _unopened(path: Path, reason: OSError) -> FileState:
     try:
         mode = os.lstat(path).st_mode
     except OSError:
-        return FileState(FileKind.OTHER, reason=reason.strerror or "it cannot be opened")
+        kind = FileKind.OTHER if isinstance(reason, NotADirectoryError) else FileKind.CLOSED
+        return FileState(kind, reason=reason.strerror or "it cannot be opened")
     if stat.S_ISREG(mode):
-        return FileState(FileKind.UNREADABLE, stat.S_IMODE(mode), reason=reason.strerror or "it cannot be opened")
+        return FileState(FileKind.CLOSED, stat.S_IMODE(mode), reason=reason.strerror or "it cannot be opened")
     what = "a symbolic link, which is not followed" if stat.S_ISLNK(mode) else "not a regular file"
     return FileState(FileKind.OTHER, stat.S_IMODE(mode), reason=what)
 
 
 def find_trees(output: Path) -> tuple[Path, ...]:
     """Give the folders below the output that carry a manifest, sorted."""
-    return tuple(sorted(path.parent for path in output.glob(f"*/{MANIFEST_FILE}") if not path.parent.is_symlink()))
+    try:
+        manifests = [path for path in output.glob(f"*/{MANIFEST_FILE}") if not path.parent.is_symlink()]
+    except OSError:
+        return ()
+    return tuple(sorted(path.parent for path in manifests))
 
 
 def create_file(path: Path, content: bytes) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
+from certgen.diagnostics import CertgenError, Diagnostic, error
 from certgen.journal import Journal, parse_journal
 from certgen.manifest import DamagedManifestError, Manifest, parse_manifest, render_manifest
 from certgen.store.files import MAXIMUM_FILE, read_file
@@ -45,7 +46,7 @@ class Tree:
 
     def forget(self) -> None:
         """Look at the disk again, where something may have been written since."""
-        self._folders: dict[str, bool] = {}
+        self._folders: dict[str, FileState | None] = {}
         self._journal: Journal | None = None
         self._is_journal_read = False
         self._staged: dict[str, str] = {}
@@ -59,9 +60,13 @@ class Tree:
         return {path: self._look_ahead(path, journal) for path in paths}
 
     def paths(self) -> list[str]:
-        """Give every file of the tree, folders of links aside, sorted."""
+        """Give every file of the tree, folders of links aside, sorted.
+
+        Raises:
+            CertgenError: a folder cannot be looked into.
+        """
         found: set[str] = set()
-        for folder, folders, files in os.walk(self.root):
+        for folder, folders, files in os.walk(self.root, onerror=_refuse):
             here = Path(folder).relative_to(self.root)
             found |= {str(here / name) for name in files}
             found |= {str(here / name) for name in folders if (self.root / here / name).is_symlink()}
@@ -74,9 +79,25 @@ class Tree:
         paths = (os.path.realpath(file) for file in files)
         return frozenset(os.path.relpath(path, root) for path in paths if path.startswith(root + os.sep))
 
+    def refuse_closed(self, found: Mapping[str, FileState]) -> None:
+        """Refuse to go on where something could not be looked at, which is neither there nor missing.
+
+        Raises:
+            CertgenError: names what is closed, a folder once.
+        """
+        closed = {self._nearest_closed(path): state for path, state in found.items() if state.kind is FileKind.CLOSED}
+        if closed:
+            raise CertgenError([_closed(self.root / path, state.reason) for path, state in closed.items()])
+
     def seen_keys(self) -> frozenset[str]:
-        """Give the ids of the private keys that this machine has held."""
-        (state,) = self.read([KEYS_NOTE]).values()
+        """Give the ids of the private keys that this machine has held.
+
+        Raises:
+            CertgenError: the note of them cannot be looked at.
+        """
+        found = self.read([KEYS_NOTE, JOURNAL_NOTE])
+        self.refuse_closed(found)
+        state = found[KEYS_NOTE]
         return frozenset(state.content.decode("utf-8", "replace").splitlines())
 
     def folder_fault(self) -> str:
@@ -134,27 +155,44 @@ class Tree:
 
     def _look(self, path: str, named: str = "") -> FileState:
         """Read what stands at a path, with the limit of the name that it bears or will bear."""
-        if not all(self._is_folder(str(parent)) for parent in Path(path).parents if str(parent) != "."):
-            return (
-                ABSENT if self._is_absent_above(path) else FileState(FileKind.OTHER, reason="a folder above is not one")
-            )
-        if self.root.is_symlink():
-            return FileState(FileKind.OTHER, reason="the tree's folder is a link, which is not followed")
-        return read_file(self.root / path, _limit(named or path))
+        fault = self._fault_of_folder(str(Path(path).parent))
+        return read_file(self.root / path, _limit(named or path)) if fault is None else fault
 
-    def _is_folder(self, path: str) -> bool:
+    def _fault_of_folder(self, path: str) -> FileState | None:
+        """Say what a file has in place of a folder above it; nothing where there are folders all the way."""
         if path not in self._folders:
-            try:
-                self._folders[path] = stat.S_ISDIR(os.lstat(self.root / path).st_mode)
-            except OSError:
-                self._folders[path] = False
+            above = None if path == "." else self._fault_of_folder(str(Path(path).parent))
+            self._folders[path] = above or _look_at_folder(self.root / path)
         return self._folders[path]
 
-    def _is_absent_above(self, path: str) -> bool:
-        for parent in reversed(Path(path).parents):
-            if str(parent) != "." and not self._is_folder(str(parent)):
-                return not os.path.lexists(self.root / parent)
-        return False
+    def _nearest_closed(self, path: str) -> str:
+        """Give the folder above a path that nobody may look into, or the path."""
+        for step in (*reversed(Path(path).parents), Path(path)):
+            try:
+                (self.root / step).lstat()
+            except OSError:
+                return str(step.parent)
+        return path
+
+
+def _look_at_folder(path: Path) -> FileState | None:
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return ABSENT
+    except OSError as reason:
+        return FileState(FileKind.CLOSED, reason=reason.strerror or type(reason).__name__)
+    return None if stat.S_ISDIR(mode) else FileState(FileKind.OTHER, reason="a folder above is not one")
+
+
+def _refuse(reason: OSError) -> None:
+    if not isinstance(reason, FileNotFoundError):
+        raise CertgenError([_closed(Path(reason.filename), reason.strerror or type(reason).__name__)]) from None
+
+
+def _closed(path: Path, reason: str) -> Diagnostic:
+    message = f"{path} cannot be looked at: {reason}"
+    return error("unreadable", message, help="run certgen as its owner, or mend the permissions", where=str(path))
 
 
 def _extended(state: FileState, journal: Journal) -> FileState:

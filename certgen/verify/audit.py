@@ -45,6 +45,9 @@ def verify(bundle: Bundle, tree: Tree, now: datetime) -> tuple[Diagnostic, ...]:
 
     Returns:
         The findings, as errors, and notes on what was only looked at; sound is a tree without errors.
+
+    Raises:
+        CertgenError: something cannot be looked at, and so not judged.
     """
     with objects.quiet():
         return tuple(_Audit(bundle, tree, now).findings())
@@ -56,6 +59,7 @@ class _Audit:
         self._now = now
         self._paths = tree.paths()
         self._files = tree.read(self._paths)
+        tree.refuse_closed(self._files)
         self._seen = tree.seen_keys()
         self._is_interrupted = tree.is_interrupted()
         self._certificates: dict[Address, list[x509.Certificate]] = {}

