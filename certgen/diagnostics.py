@@ -6,12 +6,30 @@ route into a span. Rendering is the business of `report`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 Route = tuple[str | int, ...]
 """A place in a spec, as the keys and indices that lead to it: `("servers", "api", "sans", 0)`."""
+
+
+_KEY: Final = re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)", re.DOTALL)
+_LONG: Final = re.compile(r"[A-Za-z0-9+/]{32,}={0,2}")
+
+
+def without_keys(text: str) -> str:
+    """Leave out of a text what could be a private key, or a line of one: somebody pasted it where none belongs."""
+    return _LONG.sub(_hidden, _KEY.sub("(a private key)", text))
+
+
+def _hidden(found: re.Match[str]) -> str:
+    """Hide what is as base64 is, and neither a path nor a number."""
+    text = found.group()
+    is_mixed = any(c.islower() for c in text) and any(c.isupper() for c in text) and any(c.isdigit() for c in text)
+    return "(...)" if is_mixed and text.count("/") * 12 < len(text) else text
 
 
 class Severity(StrEnum):
@@ -33,6 +51,9 @@ class Span:
     text: str
     """The whole source line, without its line break."""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", without_keys(self.text))
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
@@ -52,6 +73,12 @@ class Diagnostic:
     span: Span | None = None
     where: str | None = None
     """An address or a file, where there is no span."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", without_keys(self.message))
+        for name in ("help", "where"):
+            if (text := getattr(self, name)) is not None:
+                object.__setattr__(self, name, without_keys(text))
 
     @property
     def is_error(self) -> bool:

@@ -1,7 +1,8 @@
 """Floor 4: the journal: what a run has committed to, so that the next one can complete it. A value; `store` keeps it.
 
 A journal is a head and a batch a line, each behind its own digest: a line that a power cut tore is no line. It knows
-the inode of its own file, which neither git nor a copy brings along: a journal from elsewhere moves nothing.
+the inode of its own file, and the time of a file beside it that nobody can foretell: neither git nor a copy brings both
+along, and a journal from elsewhere moves nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -50,6 +51,8 @@ class Journal:
     """The tree's."""
     inode: int
     """That of the journal's own file."""
+    mark: int
+    """The time of the file `MARK_NOTE`, in nanoseconds."""
     extends: bool
     """Whether the lines add to the manifest that stands there; not where the run was rebuilding it."""
     batches: tuple[Batch, ...] = ()
@@ -82,9 +85,9 @@ class Recovery(StrEnum):
     """It had committed to nothing."""
 
 
-def render_head(name: str, inode: int, *, extends: bool) -> bytes:
+def render_head(name: str, inode: int, mark: int, *, extends: bool) -> bytes:
     """Write the first line of a journal; see `Journal`."""
-    return _line({"version": VERSION, "name": name, "inode": inode, "extends": extends})
+    return _line({"version": VERSION, "name": name, "inode": inode, "mark": mark, "extends": extends})
 
 
 def render_batch(batch: Batch) -> bytes:
@@ -104,10 +107,10 @@ def parse_journal(content: bytes) -> Journal | None:
     lines = _whole_lines(content)
     try:
         head = next(lines)
-        journal = Journal(str(head["name"]), int(head["inode"]), bool(head["extends"]))
         if head["version"] != VERSION:
             return None
-        return Journal(journal.name, journal.inode, journal.extends, tuple(_parse_batch(line) for line in lines))
+        journal = Journal(str(head["name"]), int(head["inode"]), int(head["mark"]), bool(head["extends"]))
+        return replace(journal, batches=tuple(_parse_batch(line) for line in lines))
     except (StopIteration, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
@@ -132,7 +135,7 @@ def _whole_lines(content: bytes) -> Iterator[Any]:
 def _parse_batch(data: Any) -> Batch:  # noqa: ANN401 - whatever JSON holds
     return Batch(
         moves={_checked_path(path): _checked_number(name) for path, name in data["moves"].items()},
-        spares={_checked_path(path): _checked_spare(spare) for path, spare in data["spares"].items()},
+        spares={_checked_path(path): _checked_spare(spare, path) for path, spare in data["spares"].items()},
         removes=tuple(_checked_path(path) for path in data["removes"]),
         lines={
             Address.parse(address): None if line is None else parse_entry(line)
@@ -150,10 +153,11 @@ def _checked_path(path: str) -> str:
     return path
 
 
-def _checked_spare(path: str) -> str:
-    if not _checked_path(path).endswith(f"/{SPARE_KEY_FILE}"):
-        raise DamagedManifestError(path)
-    return path
+def _checked_spare(spare: str, path: str) -> str:
+    """Refuse a spare that is not beside its file."""
+    if spare != f"{path.rpartition('/')[0]}/{SPARE_KEY_FILE}":
+        raise DamagedManifestError(spare)
+    return spare
 
 
 def _checked_number(name: str) -> str:

@@ -27,6 +27,8 @@ STAGING_FOLDER: Final = f"{MACHINE_FOLDER}/new"
 """Where files are written before they get their names."""
 JOURNAL_NOTE: Final = f"{MACHINE_FOLDER}/journal"
 """What a run has committed to."""
+MARK_NOTE: Final = f"{STAGING_FOLDER}/0"
+"""An empty file whose time only the journal beside it knows."""
 KEYS_NOTE: Final = f"{MACHINE_FOLDER}/keys"
 """Ids of the private keys that this machine has held, one a line."""
 LOCK_NOTE: Final = f"{MACHINE_FOLDER}/lock"
@@ -185,13 +187,13 @@ class Observed:
     manifest: Manifest
     """Empty where there is none that can be read."""
     manifest_state: ManifestState
-    manifest_content: bytes = b""
+    manifest_content: bytes = field(default=b"", repr=False)
     manifest_kind: FileKind = FileKind.FILE
     """What stands where the manifest should be, if anything."""
     ignore_file: FileState = ABSENT
     entries: Mapping[Address, ObservedEntry] = field(default_factory=dict)
     """By address: those of the spec, and those of the manifest that the spec no longer has."""
-    seen_keys: frozenset[str] = frozenset()
+    seen_keys: frozenset[str] = field(default=frozenset(), repr=False)
     """Ids of the private keys that this machine has held."""
     folder_fault: str = ""
     """Why the tree's folder is not one to write into."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("scene", "faults")
+pytest.register_assert_rewrite("scene", "faults", "grounds")
 
 from scene import Scene  # noqa: E402 - rewritten first, so that its assertions say what they compared
 

@@ -43,9 +43,12 @@ NO_CODES = {*KeyAlgorithm, "utf-8", "utf-8-sig"}
 
 
 def put_what_is_beside(code: str) -> None:
-    """Make the files that no repository should hold: keys, certificates that would age, sixteen megabytes."""
+    """Make the files that no repository should hold: keys, certificates that would age, texts of many kilobytes."""
     if code == "too-large":
         Path("spec.yaml").write_bytes(b"version: 1\nca:\n" + b"#" * MAXIMUM_BYTES)
+    if code == "certificate-too-large":
+        names = ", ".join(f"host-{number:04}.shop.example" for number in range(1000))
+        Path("spec.yaml").write_text(f"version: 1\nca:\nservers:\n  api:\n    sans: [{names}]\n")
     if code in {"anchor-not-root", "bad-ca-certificate", "missing-root"}:
         root = make_ca("Shop Root CA", "ecdsa-p256")
         issuing = make_ca("Shop Issuing CA", "ecdsa-p256", root)

@@ -641,3 +641,97 @@ def test_supplied_authorities_fit_the_profile_with_basic_constraints_that_are_cr
             "strict verifiers refuse (have it signed again, or expect refusals)"
         )
     ]
+
+
+def test_supplied_authorities_fit_the_profile_with_a_name_and_a_key_identifier(findings: Findings) -> None:
+    text = "version: 1\nca: {certificate: mine.pem}\n"
+    basic, usages = x509.BasicConstraints(ca=True, path_length=None), key_usage("key_cert_sign")
+    key, plain = new_key("ed25519"), certify(Wish("Mine"), new_key("ed25519"))
+    for subject, fault in (
+        (x509.Name([]), "`` has an empty subject, which strict verifiers refuse"),
+        (plain.subject, "`C=NL, O=Shop BV, CN=Mine` has no subjectKeyIdentifier, which strict verifiers refuse"),
+    ):
+        builder = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+        builder = builder.serial_number(1).not_valid_before(plain.not_valid_before_utc)
+        builder = builder.not_valid_after(plain.not_valid_after_utc).add_extension(basic, critical=True)
+        builder = builder.add_extension(usages.value, critical=True)
+        if not subject.rdns:
+            builder = builder.add_extension(x509.SubjectKeyIdentifier(b"1234"), critical=False)
+        write_pem(findings.folder / "mine.pem", builder.sign(key, None))
+        (found,) = findings(text)
+        assert f"warning[ca-profile]: {fault} (have it" in found
+
+
+def test_common_names_are_sans_of_every_server(findings: Findings) -> None:
+    text = "version: 1\nca:\nclients:\n  c:\nservers:\n  a: {sans: a.example}\n"
+    (found,) = findings(text + "  b: {common_name: b.example, sans: a.example}\n")
+    assert "warning[common-name-not-in-sans]: the common name `b.example`" in found
+
+
+def test_constraints_can_be_met_where_none_are_added(findings: Findings) -> None:
+    assert findings(UNUSABLE + "  sub: {issuer: root}\n") == []
+
+
+def test_validities_are_whole_up_to_the_last_year_that_a_certificate_can_say(findings: Findings) -> None:
+    assert not [found for found in findings(CLIENT % "not_after: 9999-12-31T23:59:59Z") if "bad-validity" in found]
+    before = findings(CLIENT % "not_before: 1948-01-01T00:00:00Z, not_after: 1949-12-31T23:59:59Z")
+    assert [found[:5] for found in before if "years from 1950 to 9999" in found] == ["4:19 ", "4:52 "]
+
+
+def test_windows_are_shorter_than_validities_to_the_second(findings: Findings) -> None:
+    """Ten days less the five minutes of backdating."""
+    (found,) = findings(CLIENT % "validity: 10d, renew_before: 863700s")
+    assert "error[window-too-long]" in found
+    assert findings(CLIENT % "validity: 10d, renew_before: 863699s") == []
+
+
+def test_children_end_before_issuers_and_short_lives_are_told_in_seconds(findings: Findings) -> None:
+    text = "version: 1\nca: {validity: 2h}\nclients:\n  a: {validity: 3h}\n"
+    (found,) = (one for one in findings(text) if "outlives-issuer" in one)
+    assert "clients/a would last 10800 seconds, its issuer cas/ca 7200 seconds" in found
+
+
+def test_purposes_are_allowed_above_and_the_caret_is_at_those_that_are_not(findings: Findings) -> None:
+    text = (
+        "version: 1\ncas:\n  root:\n  mail: {issuer: root, extended_key_usage: emailProtection}\n"
+        "peers:\n  a: {issuer: mail, sans: a.example, extended_key_usage: [serverAuth, clientAuth]}\n"
+    )
+    assert [found for found in findings(text) if "error" in found] == [
+        "6:58 error[key-usage]: peers/a is for clientAuth, serverAuth, which its CA cas/mail is not"
+    ]
+
+
+def test_algorithms_are_known_to_programs_of_a_key_that_stays_on_its_host(findings: Findings) -> None:
+    key = new_key("ed25519").public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (findings.folder / "a.pem").write_bytes(key)
+    (found,) = findings(CLIENT % "public_key: a.pem")
+    assert "clients/a has an Ed25519 key" in found
+
+
+def test_windows_are_shorter_than_validities_also_after_one_with_a_fixed_end(findings: Findings) -> None:
+    text = (
+        "version: 1\nca:\nclients:\n  a: {not_after: 2030-01-01T00:00:00Z}\n  b: {validity: 10d, renew_before: 11d}\n"
+    )
+    assert [found for found in findings(text) if "window-too-long" in found] == [
+        (
+            "5:36 error[window-too-long]: clients/b would be due as soon as it is made "
+            "(choose less than its validity of 10 days)"
+        )
+    ]
+
+
+def test_constraints_can_be_met_by_every_ca_and_all_that_is_permitted_is_told(findings: Findings) -> None:
+    text = (
+        "version: 1\ncas:\n  root: {name_constraints: {permitted: [a.example, b.example]}}\n"
+        "  plain: {issuer: root}\n  sub: {issuer: root, name_constraints: {permitted: c.example}}\n"
+    )
+    (found,) = findings(text)
+    assert "DNS:c.example can never be used: cas/root permits only DNS:a.example, DNS:b.example" in found
+
+
+def test_supplied_authorities_fit_the_profile_and_every_kind_that_is_not_checked_is_told(findings: Findings) -> None:
+    name = x509.DirectoryName(x509.Name([x509.NameAttribute(x509.NameOID.ORGANIZATION_NAME, "Shop BV")]))
+    bases = [x509.RegisteredID(x509.ObjectIdentifier("1.2.3")), name]
+    write_pem(findings.folder / "mine.pem", make_ca("Narrow", "ecdsa-p256", permitted=bases).certificate)
+    (found,) = findings("version: 1\nca: {certificate: mine.pem}\n")
+    assert "a kind that is not checked here: DirectoryName, RegisteredID" in found

@@ -17,13 +17,13 @@ FIRST = Batch(
 LAST = Batch(
     {"manifest.json": "3", ".certgen/keys": "4"}, removes=("clients/gone/cert.pem",), lines={API: LINE, GONE: None}
 )
-HEAD = render_head("shop", 77, extends=True)
+HEAD = render_head("shop", 77, 5, extends=True)
 WHOLE = HEAD + render_batch(FIRST) + render_batch(LAST)
 
 
 def test_what_is_written_is_read_back() -> None:
-    assert parse_journal(WHOLE) == Journal("shop", 77, True, (FIRST, LAST))
-    assert parse_journal(render_head("shop", 1, extends=False)) == Journal("shop", 1, False)
+    assert parse_journal(WHOLE) == Journal("shop", 77, 5, True, (FIRST, LAST))
+    assert parse_journal(render_head("shop", 1, 5, extends=False)) == Journal("shop", 1, 5, False)
 
 
 def test_all_batches_count_together() -> None:
@@ -36,13 +36,13 @@ def test_all_batches_count_together() -> None:
 def test_the_manifest_gets_the_lines_and_loses_what_is_gone() -> None:
     other = Address.parse("servers/web")
     before = Manifest("", {API: ManifestEntry("k0", {}), GONE: LINE, other: LINE})
-    assert Journal("shop", 1, True, (FIRST, LAST)).extend(before) == Manifest("shop", {API: LINE, other: LINE})
+    assert Journal("shop", 1, 5, True, (FIRST, LAST)).extend(before) == Manifest("shop", {API: LINE, other: LINE})
 
 
 def test_a_later_line_counts() -> None:
     newer = ManifestEntry("k2", {})
     batches = (Batch(lines={API: LINE}), Batch(lines={API: newer}))
-    assert Journal("shop", 1, True, batches).extend(Manifest()).entries == {API: newer}
+    assert Journal("shop", 1, 5, True, batches).extend(Manifest()).entries == {API: newer}
 
 
 def test_every_torn_tail_is_left_out_and_nothing_before_it() -> None:
@@ -73,8 +73,8 @@ def test_a_damaged_first_line_is_no_journal(position: int) -> None:
 
 
 def test_a_journal_of_a_later_version_is_none() -> None:
-    assert parse_journal(sealed({"version": 1, "name": "shop", "inode": 1, "extends": True})) is not None
-    assert parse_journal(sealed({"version": 2, "name": "shop", "inode": 1, "extends": True})) is None
+    assert parse_journal(sealed({"version": 1, "name": "shop", "inode": 1, "mark": 5, "extends": True})) is not None
+    assert parse_journal(sealed({"version": 2, "name": "shop", "inode": 1, "mark": 5, "extends": True})) is None
 
 
 def sealed(data: object) -> bytes:
@@ -98,6 +98,7 @@ OUTSIDE = (
     "other/api/cert.pem",
     ".certgen/lock",
     ".certgen/journal",
+    ".certgen/new/0",
     "",
     "x" * 5000,
 )
@@ -115,8 +116,14 @@ def test_a_path_that_is_not_one_of_the_tree_makes_the_journal_none(path: str, ki
             batch = {**EMPTY, "spares": {path: "servers/api/key.pem.orig"}}
         case _:
             batch = {**EMPTY, "spares": {"servers/api/key.pem": path}}
-    assert parse_journal(HEAD + sealed(EMPTY)) == Journal("shop", 77, True, (Batch(),))
+    assert parse_journal(HEAD + sealed(EMPTY)) == Journal("shop", 77, 5, True, (Batch(),))
     assert parse_journal(HEAD + sealed(batch)) is None
+
+
+@pytest.mark.parametrize("spare", ["servers/web/key.pem.orig", "servers/api/key.pem", "servers/api/x/key.pem.orig"])
+def test_a_spare_that_is_not_beside_its_file_makes_the_journal_none(spare: str) -> None:
+    assert parse_journal(HEAD + sealed({**EMPTY, "spares": {"servers/api/key.pem": "servers/api/key.pem.orig"}}))
+    assert parse_journal(HEAD + sealed({**EMPTY, "spares": {"servers/api/key.pem": spare}})) is None
 
 
 @pytest.mark.parametrize("name", ["../x", "a", "", "-1", "1/2", "\u0661", "/1"])

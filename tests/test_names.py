@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from itertools import permutations
 
+import idna
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -11,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from certgen.rfc5280.constraints import outside_constraints
+from certgen.rfc5280.constraints import Boundary, outside_constraints
 from certgen.rfc5280.names import (
     InvalidNameError,
     parse_dns_name,
@@ -28,7 +30,7 @@ from certgen.rfc5280.objects import (
     to_general_name,
     to_name_constraints,
 )
-from certgen.rfc5280.vocabulary import GeneralName, NameConstraints
+from certgen.rfc5280.vocabulary import GeneralName, GeneralNameKind, NameConstraints
 
 KEY = Ed25519PrivateKey.generate()
 LABEL_63 = "a" * 63
@@ -41,8 +43,9 @@ ACCEPTED = [
     ("localhost", "DNS:localhost"),
     ("DNS:localhost", "DNS:localhost"),
     ("dns:localhost", "DNS:localhost"),
-    ("DNS:10", "DNS:10"),
     ("1.example", "DNS:1.example"),
+    ("1.0xample", "DNS:1.0xample"),
+    ("127.0.0.1e", "DNS:127.0.0.1e"),
     ("a--b.example", "DNS:a--b.example"),
     ("*.shop.example", "DNS:*.shop.example"),
     ("*.SHOP.example", "DNS:*.shop.example"),
@@ -76,6 +79,10 @@ ACCEPTED = [
     ),
     ("URN:isbn:0451450523", "URI:urn:isbn:0451450523"),
     ("URI:mailto:ops@shop.example", "URI:mailto:ops@shop.example"),
+    ("URI:x:y", "URI:x:y"),
+    ("https://shop.example:65535/", "URI:https://shop.example:65535/"),
+    ("https://10.0.0.1/", "URI:https://10.0.0.1/"),
+    ("ldap://shop.example/dc=shop?cn?base?objectClass=*", "URI:ldap://shop.example/dc=shop?cn?base?objectClass=*"),
     ("spiffe://shop.example/checkout", "URI:spiffe://shop.example/checkout"),
     ("spiffe://shop.example", "URI:spiffe://shop.example"),
     ("SPIFFE://shop.example/ns/Prod/sa/a_b-1.2", "URI:spiffe://shop.example/ns/Prod/sa/a_b-1.2"),
@@ -98,6 +105,8 @@ LOOKS_LIKE_IP = "it looks like an IP address and is not one"
 NOT_IP = "not an IP address"
 NOT_URI = "not an absolute URI"
 NO_HOST = "the URI has no host"
+NO_PORT = "not an absolute URI: after `//` stand a host and perhaps a port"
+NOT_URN = "not a URN (RFC 8141 2)"
 NOT_MAIL = "not a mail address"
 SPIFFE_ID = "a SPIFFE id is `spiffe://trust-domain/path`, its trust domain in lower case"
 SPIFFE_PATH = "the path of a SPIFFE id has segments of letters, digits, `.`, `_` and `-` only"
@@ -119,6 +128,7 @@ REFUSED = [
     ("a_b.example", "a DNS name has no underscore (RFC 1034 3.5)"),
     (f"{LABEL_63}a.example", "a label of a DNS name has at most 63 characters"),
     (f"{NAME_253}a", "a DNS name has at most 253 characters"),
+    (f"*.{NAME_253}", "a DNS name has at most 253 characters"),
     ("shop.example:443", "a name in a certificate has no port"),
     ("127.0.0.1:443", "a name in a certificate has no port"),
     # Wildcards
@@ -129,6 +139,7 @@ REFUSED = [
     ("*.*.example", WILDCARD),
     # Internationalised domain names
     ("xn--a.example", "`xn--a` is not an A-label"),
+    ("xn---bbk.example", "`xn---bbk` is not an A-label"),
     ("xn--.example", NOT_DNS),
     ("a\u2019b.example", "not an internationalised domain name"),
     (f"{'ü' * 70}.example", "not an internationalised domain name"),
@@ -137,6 +148,13 @@ REFUSED = [
     ("1.2.3.256", LOOKS_LIKE_IP),
     ("1.2.3.04", LOOKS_LIKE_IP),
     ("1.2.3.4.5", LOOKS_LIKE_IP),
+    ("10", LOOKS_LIKE_IP),
+    ("DNS:2130706433", LOOKS_LIKE_IP),
+    ("0x7f000001", LOOKS_LIKE_IP),
+    ("127.0.0.0x1", LOOKS_LIKE_IP),
+    ("shop.0x", LOOKS_LIKE_IP),
+    ("127。0。0。1", LOOKS_LIKE_IP),
+    ("IP:01.2.3.4", NOT_IP),
     ("IP:shop.example", NOT_IP),
     ("IP:", NOT_IP),
     ("IP:1.2.3.4 ", NOT_IP),
@@ -155,7 +173,28 @@ REFUSED = [
     ("1ttp://shop.example", NOT_URI),
     ("https://", NO_HOST),
     ("https:///path", NO_HOST),
-    ("https://[shop.example/", NO_HOST),
+    ("https://[shop.example/", NOT_URI),
+    ("https://[::1/", NOT_URI),
+    ("https://shop.example/[a]", NOT_URI),
+    ("https://shop.example:99999/", NO_PORT),
+    ("https://shop.example:http/", NO_PORT),
+    ("https://shop.example:80:90/", NO_PORT),
+    ("https://[::1]x/", NO_PORT),
+    ("https://a@b@shop.example/", NO_PORT),
+    ("https://[1.2.3.4]/", "the URI's host is not an IP address"),
+    ("https://[::g]/", NO_PORT),
+    ("https://a_b.example/", "the URI's host: a DNS name has no underscore (RFC 1034 3.5)"),
+    ("https://-a.example/", f"the URI's host: {NOT_DNS}"),
+    ("https://%61.example/", f"the URI's host: {NOT_DNS}"),
+    ("https://*.shop.example/", f"the URI's host: {WILDCARD}"),
+    ("https://1.2.3.256/", f"the URI's host: {LOOKS_LIKE_IP}"),
+    ("https://xn--a/", "the URI's host: `xn--a` is not an A-label"),
+    (f"https://{LABEL_63}a.example/", "the URI's host: a label of a DNS name has at most 63 characters"),
+    ("URI:https:shop.example", NO_HOST),
+    ("urn:uuid", NOT_URN),
+    ("urn:a:b", NOT_URN),
+    ("urn:uuid:", NOT_URN),
+    ("urn:-a:b", NOT_URN),
     ("URI:https://:443/", NO_HOST),
     # SPIFFE
     ("spiffe://Shop.example/checkout", SPIFFE_ID),
@@ -178,7 +217,8 @@ REFUSED = [
     ('"ops"@shop.example', NOT_MAIL),
     ("ops@shop@shop.example", NOT_MAIL),
     (f"{'a' * 65}@shop.example", NOT_MAIL),
-    ("bücher@shop.example", "a local part outside ASCII needs SmtpUTF8Mailbox (RFC 9598)"),
+    ("bücher@shop.example", "SmtpUTF8Mailbox is not supported (RFC 9598)"),
+    (f"{'a' * 64}@{'.'.join(['b' * 61] * 4)}", "a mail address has at most 254 characters"),
     ("ops@", EMPTY),
     ("ops@*.shop.example", WILDCARD),
     ("ops@127.0.0.1", LOOKS_LIKE_IP),
@@ -231,6 +271,17 @@ def test_a_long_text_is_refused_at_once() -> None:
             parse_general_name(text)
 
 
+def test_an_a_label_that_is_not_canonical_is_refused_whatever_the_library_makes_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """idna before 3.11 takes `xn---bbk` for another spelling of `xn--bbk`."""
+    monkeypatch.setattr(idna, "ulabel", lambda _: "\u00fc")
+    with pytest.raises(InvalidNameError, match="its canonical form is another") as caught:
+        parse_dns_name("xn--other.example")
+    assert caught.value.help == "write `xn--tda`"
+    assert parse_dns_name("xn--tda.example") == "xn--tda.example"
+
+
 def test_a_wildcard_can_be_forbidden() -> None:
     assert parse_dns_name("*.shop.example") == "*.shop.example"
     with pytest.raises(InvalidNameError, match=WILDCARD):
@@ -239,7 +290,7 @@ def test_a_wildcard_can_be_forbidden() -> None:
 
 def test_the_readers_of_one_kind_take_no_prefix() -> None:
     assert parse_ip_address("::1") == "::1"
-    assert parse_uri("urn:a:b") == "urn:a:b"
+    assert parse_uri("urn:ab:c") == "urn:ab:c"
     assert parse_email("ops@shop.example") == "ops@shop.example"
     with pytest.raises(InvalidNameError):
         parse_ip_address("IP:::1")
@@ -415,7 +466,7 @@ def test_a_name_inside_the_constraints(name: str, rules: dict[str, list[str]]) -
         ("https://myshop.example/", {"permitted": ["URI:.shop.example"]}, "permits only URI:.shop.example"),
         ("https://shop.example/", {"excluded": ["URI:shop.example"]}, "excludes URI:shop.example"),
         ("https://a.shop.example/", {"excluded": ["URI:.shop.example"]}, "excludes URI:.shop.example"),
-        ("urn:a:b", {"permitted": ["URI:shop.example"]}, "permits only URI:shop.example"),
+        ("urn:ab:c", {"permitted": ["URI:shop.example"]}, "permits only URI:shop.example"),
         ("https://10.0.0.1/", {"permitted": ["URI:shop.example"]}, "permits only URI:shop.example"),
         ("ops@mail.shop.example", {"permitted": ["email:shop.example"]}, "permits only email:shop.example"),
         ("ops@shop.example", {"permitted": ["email:.shop.example"]}, "permits only email:.shop.example"),
@@ -441,7 +492,44 @@ def test_a_wildcard_that_could_stand_for_an_excluded_name_is_outside() -> None:
         assert outside_constraints(parse_general_name(fine), rules) is None
 
 
-@pytest.mark.parametrize("name", ["urn:a:b", "https://10.0.0.1/", "https://[2001:db8::1]/"])
+@pytest.mark.parametrize(
+    ("base", "inside", "outside"),
+    [
+        (".corp.example", ("a.corp.example", "a.b.corp.example", "*.corp.example"), ("mycorp.example", "a.example")),
+        ("", ("a.example", "*.example"), ()),
+    ],
+)
+def test_bases_as_other_cas_write_them_cover_what_openssl_and_go_say(
+    base: str, inside: tuple[str, ...], outside: tuple[str, ...]
+) -> None:
+    bases = (GeneralName(GeneralNameKind.DNS, base),)
+    for name in inside:
+        assert outside_constraints(parse_general_name(name), NameConstraints(bases)) is None
+        assert outside_constraints(parse_general_name(name), NameConstraints((), bases)) == f"excludes DNS:{base}"
+    for name in outside:
+        assert outside_constraints(parse_general_name(name), NameConstraints(bases)) == f"permits only DNS:{base}"
+        assert outside_constraints(parse_general_name(name), NameConstraints((), bases)) is None
+
+
+def test_a_name_is_looked_up_among_thousands_of_bases() -> None:
+    many = [f"host-{number}.example" for number in range(3000)]
+    boundary = Boundary(constraints(many, [f"10.{number // 256}.{number % 256}.0/24" for number in range(3000)]))
+    began = time.process_time()
+    for number in range(3000):
+        assert boundary.why_outside(parse_general_name(f"a.host-{number}.example")) is None
+        assert boundary.why_outside(parse_general_name(f"10.{number // 256}.{number % 256}.1")) is not None
+    assert time.process_time() - began < 2
+
+
+def test_an_ipv4_address_that_hides_in_ipv6_is_outside_where_it_is_excluded() -> None:
+    rules = constraints(excluded=["10.0.0.0/8"])
+    assert outside_constraints(parse_general_name("::ffff:10.1.2.3"), rules) == "excludes IP:10.0.0.0/8"
+    for fine in ("::ffff:11.1.2.3", "2001:db8::a01:203", "11.1.2.3"):
+        assert outside_constraints(parse_general_name(fine), rules) is None
+    assert outside_constraints(parse_general_name("::ffff:10.1.2.3"), constraints(excluded=["2001:db8::/32"])) is None
+
+
+@pytest.mark.parametrize("name", ["urn:ab:c", "https://10.0.0.1/", "https://[2001:db8::1]/"])
 def test_a_uri_without_a_host_name_is_outside_any_constraint_on_uris(name: str) -> None:
     """RFC 5280 4.2.1.10: such a certificate MUST be rejected."""
     rules = constraints(excluded=["URI:elsewhere.example"])

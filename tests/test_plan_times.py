@@ -11,7 +11,7 @@ from values import DAY, DAYS, ISSUING, NOW, ROOT, SECOND, WEB, asking, authority
 
 from certgen.lifetime import RenewBefore, Validity, backdating
 from certgen.model import Certificate, Entry
-from certgen.plan.times import Term, date_reasons, due_at, is_due, new_term, wanted_end
+from certgen.plan.times import Term, date_reasons, due_at, is_due, may_be_cut, new_term, wanted_end
 from certgen.plan.values import ReasonCode
 
 LONG = Term(NOW - 100 * DAY, NOW + 1000 * DAY)
@@ -184,3 +184,13 @@ def test_an_authority_that_says_nothing_is_due_before_it_would_cut_what_it_issue
     entry = authority(ISSUING, ROOT, 200, renew_before=window)
     certificate = certificate_for(entry, ISSUER)
     assert due_at(certificate, entry) == certificate.not_after - 90 * DAY
+
+
+def test_what_lasts_as_long_as_it_should_was_not_cut() -> None:
+    entry = member(WEB)
+    begin = NOW - timedelta(days=9)
+    for seconds, is_cut_short in ((90 * DAYS - 1, False), (90 * DAYS - 2, True)):
+        end = begin + timedelta(seconds=seconds)
+        certificate = replace(certificate_for(entry), not_before=begin, not_after=end)
+        issuer = Term(NOW, NOW + timedelta(days=900))
+        assert may_be_cut(certificate, entry, issuer) is is_cut_short

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from scene import Scene, take_snapshot
 
-from certgen.diagnostics import CertgenError
+from certgen.diagnostics import CertgenError, error
 from certgen.pipeline import apply_specs, parse_wait
 from certgen.store.lock import Patience, hold, wait_until_free
 
@@ -107,6 +107,22 @@ def test_a_lock_whose_file_was_replaced_meanwhile_is_not_taken_for_it(lock: Path
         with another_process_holds(lock):
             holder.stdin.close()
             assert refused(lock, 0.1).startswith("locked: process")
+
+
+def test_a_lock_whose_file_was_removed_meanwhile_is_made_anew(lock: Path) -> None:
+    with another_process_holds(lock) as holder:
+        assert holder.stdin is not None
+        waiting = threading.Event()
+
+        def remove() -> None:
+            waiting.wait()
+            lock.unlink()
+            holder.kill()
+
+        threading.Thread(target=remove).start()
+        with hold(lock, lock, Patience(30, lambda _: waiting.set())):
+            assert lock.exists()
+            assert refused(lock).startswith(f"locked: process {os.getpid()}")
 
 
 def test_threads_of_one_process_keep_each_other_out_too(lock: Path) -> None:
@@ -228,3 +244,26 @@ def test_a_wait_is_a_duration(text: str, seconds: float) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(CertgenError, match="not a duration"):
         parse_wait(text)
+
+
+# To the letter
+
+
+def test_a_refusal_says_for_whom_how_long_and_what_to_do(lock: Path) -> None:
+    with (
+        another_process_holds(lock) as holder,
+        pytest.raises(CertgenError) as caught,
+        hold(lock, Path("output/shop"), Patience(0.06)),
+    ):
+        pass
+    message = f"process {holder.pid} on {os.uname().nodename} is writing output/shop; it still is after 0.06 s"
+    help_ = "wait for it to end, or give it longer with `--lock-timeout 5m`"
+    assert caught.value.diagnostics == (error("locked", message, help=help_, where="output/shop"),)
+
+
+def test_who_looks_without_holding_tells_for_whom_he_waits_and_once(lock: Path) -> None:
+    told: list[str] = []
+    with another_process_holds(lock) as holder:
+        with pytest.raises(CertgenError, match=r"is writing output/shop; it still is after 0\.3 s"):
+            wait_until_free(lock, Path("output/shop"), Patience(0.3, told.append))
+        assert told == [f"waiting: process {holder.pid} on {os.uname().nodename} is writing output/shop"]

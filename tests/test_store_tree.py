@@ -102,12 +102,16 @@ def test_a_folder_of_somebody_else_is_not_written_into(
 # An interrupted run
 
 
-def interrupt(tree: Tree, *batches: Batch, extends: bool = True, inode: int | None = None) -> None:
+def interrupt(
+    tree: Tree, *batches: Batch, extends: bool = True, inode: int | None = None, mark: int = 123_456_789
+) -> None:
     """Leave a journal behind, as a run that was killed does."""
     (tree.root / ".certgen/new").mkdir(parents=True, exist_ok=True)
+    (tree.root / ".certgen/new/0").touch()
+    os.utime(tree.root / ".certgen/new/0", ns=(mark, mark))
     path = tree.root / ".certgen/journal"
     path.touch()
-    head = render_head("shop", path.stat().st_ino if inode is None else inode, extends=extends)
+    head = render_head("shop", path.stat().st_ino if inode is None else inode, 123_456_789, extends=extends)
     path.write_bytes(head + b"".join(render_batch(batch) for batch in batches))
 
 
@@ -167,11 +171,13 @@ def test_the_manifest_is_read_with_what_the_journal_adds(tree: Tree, extends: bo
 
 
 def test_a_journal_from_elsewhere_is_none(tree: Tree) -> None:
-    """Neither git nor a copy brings the inode of its file along."""
+    """Git and copies bring neither the inode of its file along, nor the time of the one beside it."""
     stage(tree, "1", b"new")
     batch = Batch({"servers/api/cert.pem": "1"}, removes=("cas/root/key.pem",))
     interrupt(tree, batch)
     assert Tree(tree.root).journal() is not None
+    interrupt(tree, batch, mark=123_456_790)
+    assert Tree(tree.root).journal() is None
     interrupt(tree, batch, inode=1)
     assert Tree(tree.root).journal() is None
     assert content(tree, "servers/api/cert.pem") is None
@@ -231,3 +237,68 @@ def test_reading_writes_nothing(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> 
         with pytest.raises(KilledError):
             (tree.root / "control").mkdir()
     assert take_snapshot(tree.root) == before
+
+
+# Where things are
+
+
+def test_every_file_is_given_and_links_are_given_and_not_entered(tree: Tree, tmp_path: Path) -> None:
+    for path in ("manifest.json", "servers/api/cert.pem", "servers/api/go/main.go", "clients/app/key.pem"):
+        (tree.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (tree.root / path).touch()
+    (tmp_path / "away").mkdir()
+    (tmp_path / "away/secret").touch()
+    (tree.root / "peers").symlink_to(tmp_path / "away")
+    (tree.root / "clients/link").symlink_to(tmp_path / "away")
+    expected = ["clients/app/key.pem", "clients/link", "manifest.json", "peers", "servers/api/cert.pem"]
+    assert tree.paths() == [*expected, "servers/api/go/main.go"]
+
+
+def test_files_that_lie_in_the_tree_are_told_by_their_paths(tree: Tree, tmp_path: Path) -> None:
+    (tree.root / "servers").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tree.root)
+    files = [
+        tree.root / "servers/../manifest.json",
+        tmp_path / "link/servers/api",
+        tmp_path / "output/shop2/key.pem",
+        tmp_path / "elsewhere",
+        tree.root,
+    ]
+    assert tree.inside(files) == {"manifest.json", "servers/api"}
+
+
+def test_of_a_tree_that_is_not_there_every_file_is_absent(tree: Tree) -> None:
+    found = tree.read(["manifest.json", "servers/api/cert.pem"])
+    assert [state.kind for state in found.values()] == [FileKind.ABSENT, FileKind.ABSENT]
+
+
+@pytest.mark.parametrize(
+    ("made", "kind"),
+    [
+        ("", FileKind.ABSENT),
+        ("servers/", FileKind.ABSENT),
+        ("servers/api/", FileKind.ABSENT),
+        ("servers", FileKind.OTHER),
+        ("servers/api", FileKind.OTHER),
+    ],
+)
+def test_a_file_is_absent_where_its_folders_are_and_not_where_something_else_is(
+    tree: Tree, made: str, kind: FileKind
+) -> None:
+    (tree.root / made).parent.mkdir(parents=True, exist_ok=True)
+    if made.endswith("/") or not made:
+        (tree.root / made).mkdir(exist_ok=True)
+    else:
+        (tree.root / made).touch()
+    state = tree.read(["servers/api/cert.pem"])["servers/api/cert.pem"]
+    assert state.kind is kind
+    assert state.reason == ("a folder above is not one" if kind is FileKind.OTHER else "")
+
+
+def test_a_tree_that_is_a_link_is_not_read(tree: Tree, tmp_path: Path) -> None:
+    (tmp_path / "away").mkdir()
+    (tmp_path / "away/manifest.json").touch()
+    tree.root.parent.mkdir()
+    tree.root.symlink_to(tmp_path / "away")
+    state = tree.read(["manifest.json"])["manifest.json"]
+    assert (state.kind, state.reason) == (FileKind.OTHER, "a folder above is not one")

@@ -14,7 +14,7 @@ from faults import Disk, KilledError
 from scene import take_snapshot
 
 from certgen.diagnostics import CertgenError
-from certgen.journal import Batch, Recovery, render_batch, render_head
+from certgen.journal import Batch, Recovery, parse_journal, render_batch, render_head
 from certgen.manifest import Manifest, ManifestEntry, parse_manifest, render_manifest
 from certgen.model import Address
 from certgen.store import disk as primitives
@@ -135,10 +135,12 @@ def test_what_a_power_cut_must_find_is_synced_before_what_speaks_of_it(
         "sync servers/a",
         "sync servers/b",
         "unlink .certgen/journal",
+        "unlink .certgen/new/0",
         "sync .certgen",
     ]
     before = {step for step in steps[:journal] if step.startswith("sync")}
     assert before == {
+        "sync .certgen/new/0",
         "sync .certgen/new/1",
         "sync .certgen/new/2",
         "sync .certgen/new",
@@ -165,7 +167,7 @@ def test_where_a_file_system_cannot_be_synced_as_a_whole_each_file_is(
     monkeypatch.setattr(primitives, "_sync_file_system", lambda _folder: False)
     number = primitives.SYNC_ALL_FROM
     calls = calls_of(root, monkeypatch, *(FileWrite(f"servers/s{n}/cert.pem", b"x", PUBLIC) for n in range(number)))
-    assert sum(call.startswith("sync .certgen/new/") for call in calls) == number
+    assert sum(call.startswith("sync .certgen/new/") for call in calls) == number + 1
 
 
 def test_a_disk_that_cannot_be_synced_as_a_whole_says_so(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,10 +300,20 @@ def interrupted(root: Path, content: bytes, *, inode: int | None = None, path: s
     staging.mkdir(parents=True)
     (staging / "1").write_bytes(content)
     (staging / "2").write_bytes(b"not committed to")
-    journal = root / ".certgen/journal"
-    journal.touch()
-    head = render_head("shop", inode or journal.stat().st_ino, extends=True)
+    journal = begun_journal(root)
+    head = render_head("shop", inode or journal.stat().st_ino, MARK, extends=True)
     journal.write_bytes(head + render_batch(Batch({path: "1"}, lines={API: LINE})))
+
+
+MARK = 123_456_789
+
+
+def begun_journal(root: Path) -> Path:
+    """Make the journal's file, and the one beside it whose time it knows."""
+    (root / ".certgen/new/0").touch()
+    os.utime(root / ".certgen/new/0", ns=(MARK, MARK))
+    (root / ".certgen/journal").touch()
+    return root / ".certgen/journal"
 
 
 def test_the_manifest_gets_the_lines_of_an_interrupted_run(root: Path) -> None:
@@ -582,3 +594,52 @@ def test_another_thread_writes_without_a_word_about_signals(root: Path) -> None:
     thread.start()
     thread.join()
     assert contents(root) == {"manifest.json": b"x"}
+
+
+# What the journal says, and what it is of use for
+
+
+def test_the_journal_begins_with_what_the_run_says_of_itself(root: Path) -> None:
+    with writer_of(root) as writer:
+        writer.begin("other", extends=False)
+        writer.commit([FileWrite("manifest.json", b"{}", PUBLIC)])
+        first = parse_journal((root / ".certgen/journal").read_bytes())
+        writer.commit([FileWrite("servers/api/cert.pem", b"x", PUBLIC)])
+        both = parse_journal((root / ".certgen/journal").read_bytes())
+        writer.finish()
+    assert first is not None
+    assert both is not None
+    assert (first.name, first.extends, len(first.batches)) == ("other", False, 1)
+    assert (both.name, both.extends, len(both.batches)) == ("other", False, 2)
+
+
+def test_a_run_that_only_removed_is_completed_with_its_manifest(root: Path) -> None:
+    manifest = Manifest("shop", {API: LINE})
+    write(root, FileWrite("manifest.json", render_manifest(manifest), PUBLIC))
+    (root / ".certgen/new").mkdir()
+    path = begun_journal(root)
+    batch = Batch(removes=("servers/api/cert.pem",), lines={API: None})
+    path.write_bytes(render_head("shop", path.stat().st_ino, MARK, extends=True) + render_batch(batch))
+    with writer_of(root) as writer:
+        assert writer.recover() is Recovery.COMPLETED
+    assert parse_manifest((root / "manifest.json").read_bytes()) == Manifest("shop", {})
+
+
+def test_who_writes_nothing_leaves_what_an_interrupted_run_left(root: Path) -> None:
+    (root / ".certgen/new").mkdir(parents=True)
+    (root / ".certgen/new/1").write_bytes(b"half")
+    with writer_of(root) as writer:
+        writer.finish()
+    assert (root / ".certgen/new/1").read_bytes() == b"half"
+
+
+def test_a_file_that_cannot_be_staged_is_named_by_where_it_belongs(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, *_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(primitives, "create", refuse)
+    with pytest.raises(CertgenError) as caught:
+        write(root, FileWrite("servers/api/cert.pem", b"x", PUBLIC))
+    (problem,) = caught.value.diagnostics
+    assert problem.where == str(root / "servers/api/cert.pem")
+    assert problem.message == f"{problem.where} cannot be written: No space left on device"

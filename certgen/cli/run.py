@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 from types import FrameType
 
 import click
@@ -13,6 +13,8 @@ import click
 from certgen.cli import commands, handshaking, inspecting
 from certgen.cli.group import certgen
 from certgen.cli.screen import SOUND, UNKNOWN
+from certgen.diagnostics import without_keys
+from certgen.report.paint import printable
 
 COMMANDS = (commands, handshaking, inspecting)
 """The modules that add their commands to the group by being imported."""
@@ -45,6 +47,13 @@ def _end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as the
     raise _TerminatedError
 
 
+def _show(reason: click.ClickException) -> None:
+    """Say what is wrong with the arguments, which are shown as any other text that came from outside."""
+    said = StringIO()
+    reason.show(said)
+    sys.stderr.write("".join(f"{printable(line)}\n" for line in without_keys(said.getvalue()).splitlines()))
+
+
 def _exit_code() -> int:
     """Run the command that the arguments name."""
     stdout = sys.stdout
@@ -56,7 +65,7 @@ def _exit_code() -> int:
         sys.stderr.write("terminated\n" if is_terminated else "interrupted\n")
         return 143 if is_terminated else 130
     except click.ClickException as reason:
-        reason.show()
+        _show(reason)
         return UNKNOWN
     except BrokenPipeError:
         return UNKNOWN

@@ -134,6 +134,8 @@ def tree_files(
     after: tuple[Change, ...] = ()
     if observed.manifest_kind is FileKind.OTHER:
         obstacles.append(_foreign(MANIFEST_FILE, FileState(FileKind.OTHER)))
+    elif observed.manifest_state is ManifestState.DAMAGED and not observed.is_marked:
+        obstacles.append(_foreign(MANIFEST_FILE, FileState(FileKind.FILE)))
     elif not is_changed:
         after = _manifest_change(bundle, observed)
     return before, after, obstacles

@@ -31,11 +31,15 @@ def plain(text: str, style: Style) -> str:  # noqa: ARG001 - the painter that pa
 
 def printable(text: str) -> str:
     """Escape what a terminal would obey or hide: control, direction and invisible characters."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else _escaped(c) for c in text)
 
 
 def columns(text: str) -> int:
     """Give how many columns of a terminal a text takes: two for a wide character, none for a combining one."""
+    if text.isascii():
+        return len(text)
     return sum(_columns(character) for character in text)
 
 

@@ -9,7 +9,7 @@ from difflib import unified_diff
 from pathlib import Path
 
 from certgen.apply import Outcome
-from certgen.diagnostics import Diagnostic, Severity
+from certgen.diagnostics import Diagnostic, Severity, without_keys
 from certgen.plan.notices import recovered
 from certgen.plan.values import Action, Change, KeyFate, Plan, Reason, ReasonCode, TextChange
 from certgen.report.paint import Painter, Style, plain, printable, wrapped
@@ -143,7 +143,8 @@ def difference(path: str, text: TextChange) -> list[str]:
         return [f"{path} holds a private key, and so the difference is not shown"]
     before, after = text.was.decode("utf-8", "replace").splitlines(), text.wanted.decode().splitlines()
     lines = unified_diff(before, after, f"a/{path}", f"b/{path}", n=2, lineterm="")
-    return [printable(line.expandtabs(4)) for line in lines] or [f"{path} differs in the ends of its lines alone"]
+    shown = [printable(without_keys(line.expandtabs(4))) for line in lines]
+    return shown or [f"{path} differs in the ends of its lines alone"]
 
 
 def _painted(line: str, paint: Painter) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from urllib.parse import urlsplit
 
 import idna
@@ -17,7 +18,14 @@ DNS, IP, URI, EMAIL = GeneralNameKind.DNS, GeneralNameKind.IP, GeneralNameKind.U
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
+_URI_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?:[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+")
+_URI = re.compile(r"(?P<scheme>[^:]+):(?P<rest>(?://(?P<authority>[^/?#]*))?[^\[\]]*)")
+_AUTHORITY = re.compile(r"(?:[^@\[\]]*@)?(?P<host>\[[0-9A-Fa-f:.]+\]|[^@:\[\]]*)(?::(?P<port>[0-9]{0,5}))?")
+_URN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,30}[A-Za-z0-9]:[^/?#].*")
+_JOINERS = "\u200c\u200d"
+"""Of Persian and Hindi; idna knows where they may stand (RFC 5892 A.1)."""
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+"""What inet_aton, and so a browser or a resolver, takes for a part of an IP address."""
 _SPIFFE_SEGMENT = re.compile(r"[A-Za-z0-9._-]+")
 _SPIFFE_TRUST_DOMAIN = re.compile(r"[a-z0-9._-]{1,255}")
 _PREFIX = re.compile(r"(DNS|IP|URI|email):(.*)", re.IGNORECASE | re.DOTALL)
@@ -74,8 +82,11 @@ def parse_dns_name(text: str, *, wildcard: bool = True) -> str:
         help_ = "for example `*.shop.example`" if wildcard else None
         raise InvalidNameError("a wildcard stands only as the whole left-most label", help_)
     encoded = _to_a_labels(host)
+    name = f"*.{encoded}" if host != text else encoded
+    if len(name) > 253:
+        raise InvalidNameError("a DNS name has at most 253 characters")
     _check_labels(encoded)
-    return f"*.{encoded}" if host != text else encoded
+    return name
 
 
 def parse_ip_address(text: str) -> str:
@@ -104,19 +115,21 @@ def parse_uri(text: str) -> str:
     """
     if not text.isascii():
         raise InvalidNameError("a URI in a certificate is ASCII", "percent-encode the path, write the host as A-labels")
-    if not _URI.fullmatch(text):
+    found = _URI.fullmatch(text) if _URI_TEXT.fullmatch(text) else None
+    if found is None:
         raise InvalidNameError("not an absolute URI", "for example `spiffe://shop.example/checkout`")
     if text.count("#") > 1:
         raise InvalidNameError("a URI has one fragment at most", "percent-encode the second `#` as %23")
-    scheme, rest = text.split(":", 1)
-    canonical = f"{scheme.lower()}:{rest}"
-    if any(not label for label in (uri_host(canonical) or "x").split(".")):
+    scheme, rest, authority = found["scheme"].lower(), found["rest"], found["authority"]
+    if any(not label for label in (uri_host(f"{scheme}:{rest}") or "x").split(".")):
         raise InvalidNameError("the URI's host has an empty label, with which Go refuses the certificate")
-    if scheme.lower() == "spiffe":
+    if scheme == "spiffe":
         _check_spiffe_id(rest)
-    elif rest.startswith("//") and not uri_host(canonical):
-        raise InvalidNameError("the URI has no host")
-    return canonical
+    elif authority is not None or scheme in {"http", "https"}:
+        _check_authority(authority or "")
+    elif scheme == "urn" and not _URN.fullmatch(rest):
+        raise InvalidNameError("not a URN (RFC 8141 2)", "for example `urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6`")
+    return f"{scheme}:{rest}"
 
 
 def parse_email(text: str) -> str:
@@ -129,10 +142,14 @@ def parse_email(text: str) -> str:
     if not at:
         raise InvalidNameError("a mail address has an `@`")
     if not local_part.isascii():
-        raise InvalidNameError("a local part outside ASCII needs SmtpUTF8Mailbox (RFC 9598), which is not supported")
+        message = "SmtpUTF8Mailbox is not supported (RFC 9598), and a local part outside ASCII needs it"
+        raise InvalidNameError(message, "use an address whose part before the `@` is ASCII")
     if len(local_part) > 64 or not _LOCAL_PART.fullmatch(local_part):
         raise InvalidNameError("not a mail address")
-    return f"{local_part}@{parse_dns_name(domain, wildcard=False)}"
+    address = f"{local_part}@{parse_dns_name(domain, wildcard=False)}"
+    if len(address) > 254:
+        raise InvalidNameError("a mail address has at most 254 characters (RFC 5321 4.5.3.1.3)")
+    return address
 
 
 def parse_name_constraint(text: str) -> GeneralName:
@@ -211,8 +228,13 @@ def _parse_constraint_host(text: str) -> str:
 
 
 def _to_a_labels(host: str) -> str:
+    if len(host) > 253:
+        raise InvalidNameError("a DNS name has at most 253 characters")
     if host.isascii():
         return host.lower()
+    if any(unicodedata.category(c) == "Cf" and c not in _JOINERS for c in host):
+        # UTS 46 drops most of them, and nobody would see that the name is another.
+        raise InvalidNameError("the DNS name has a character that nobody sees")
     try:
         return idna.encode(host, uts46=True).decode("ascii")
     except idna.IDNAError as reason:
@@ -221,10 +243,8 @@ def _to_a_labels(host: str) -> str:
 
 def _check_labels(host: str) -> None:
     labels = host.split(".")
-    if labels[-1].isdigit() and len(labels) > 1:
+    if _NUMBER.fullmatch(labels[-1]):
         raise InvalidNameError("it looks like an IP address and is not one")
-    if len(host) > 253:
-        raise InvalidNameError("a DNS name has at most 253 characters")
     for label in labels:
         if "_" in label:
             raise InvalidNameError("a DNS name has no underscore (RFC 1034 3.5)", "use a hyphen")
@@ -240,9 +260,30 @@ def _check_labels(host: str) -> None:
 
 def _check_a_label(label: str) -> None:
     try:
-        idna.ulabel(label)
+        again = idna.alabel(idna.ulabel(label)).decode("ascii")
     except idna.IDNAError as reason:
         raise InvalidNameError(f"`{label}` is not an A-label ({reason})") from None
+    if again != label:
+        raise InvalidNameError(f"`{label}` is not an A-label (its canonical form is another)", f"write `{again}`")
+
+
+def _check_authority(authority: str) -> None:
+    """Demand that a URI's host is a DNS name or an IP address (RFC 5280 4.2.1.6), and its port a port."""
+    found = _AUTHORITY.fullmatch(authority)
+    if found is None or int(found["port"] or 0) > 65535:
+        raise InvalidNameError("not an absolute URI: after `//` stand a host and perhaps a port")
+    host = found["host"]
+    if not host:
+        raise InvalidNameError("the URI has no host")
+    try:
+        if host.startswith("["):
+            ipaddress.IPv6Address(host[1:-1])
+        elif not is_ip_address(host):
+            parse_dns_name(host, wildcard=False)
+    except InvalidNameError as reason:
+        raise InvalidNameError(f"the URI's host: {reason}", reason.help) from None
+    except ValueError:
+        raise InvalidNameError("the URI's host is not an IP address") from None
 
 
 def _check_spiffe_id(rest: str) -> None:

@@ -16,6 +16,8 @@ from certgen.diagnostics import CertgenError, Diagnostic, Severity, Span
 
 MAXIMUM_DEPTH: Final = 64
 MAXIMUM_ALIASED_NODES: Final = 100_000
+LONGEST_SENTENCE: Final = 600
+"""Characters; a sentence is longer only where it quotes what nobody would read."""
 LINE_BREAK: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -43,6 +45,12 @@ def make_span(file: str, lines: list[str], line: int, column: int, end: tuple[in
     text = lines[line] if line < len(lines) else ""
     stop = end[1] if end and end[0] == line else len(text.rstrip())
     return Span(file, line + 1, column + 1, max(1, stop - column), text)
+
+
+def concise(sentence: str) -> str:
+    """Cut the middle out of a sentence that quotes too much of a spec."""
+    half = LONGEST_SENTENCE // 2
+    return sentence if len(sentence) <= LONGEST_SENTENCE else f"{sentence[:half]} ... {sentence[-half:]}"
 
 
 def file_error(code: str, message: str, file: str, help_: str | None = None) -> Diagnostic:
@@ -220,7 +228,7 @@ class Composer:
 
     def _problem_at(self, code: str, message: str, node: Node, help_: str | None = None) -> Diagnostic:
         span = make_span(self._file, self._lines, node.line, node.column, (node.end_line, node.end_column))
-        return Diagnostic(Severity.ERROR, code, message, help=help_, span=span)
+        return Diagnostic(Severity.ERROR, code, concise(message), help=help_, span=span)
 
 
 def _node_at(event: yaml.Event, value: str | list[Node] | dict[str, Node] | None) -> Node:

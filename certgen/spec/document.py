@@ -9,7 +9,7 @@ import codecs
 from typing import Final
 
 from certgen.diagnostics import CertgenError, Diagnostic, Route, Span, position
-from certgen.spec.composer import LINE_BREAK, Composer, Node, file_error, make_span
+from certgen.spec.composer import LINE_BREAK, Composer, Node, concise, file_error, make_span
 
 MAXIMUM_BYTES: Final = 8 * 1024 * 1024
 _OF_END_ENTITIES: Final = frozenset({"validity", "renew_before", "issuer"})
@@ -51,8 +51,8 @@ class Document:
         return Diagnostic(
             diagnostic.severity,
             diagnostic.code,
-            diagnostic.message,
-            help=diagnostic.help,
+            concise(diagnostic.message),
+            help=concise(diagnostic.help) if diagnostic.help else diagnostic.help,
             span=self._span(node),
         )
 

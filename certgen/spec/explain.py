@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -89,10 +90,15 @@ def _unknown_field(route: Route) -> Diagnostic:
     if name == "<<":
         message, help_ = "merge keys are not part of YAML 1.2", "say it once under `defaults`"
         return _error("unknown-field", message, route, help_, at_key=True)
-    fields = list(_fields_at(route[:-1]))
-    meant = did_you_mean(name, fields, SYNONYMS)
-    help_ = f"did you mean `{meant}`?" if meant else f"known here: {', '.join(fields)}"
+    help_ = _known_fields(name, tuple(_fields_at(route[:-1])))
     return _error("unknown-field", f"unknown field `{name}`", route, help_, at_key=True)
+
+
+@lru_cache(1024)
+def _known_fields(name: str, fields: tuple[str, ...]) -> str:
+    """Say which field was meant, or which there are; an alias can say one mistake many thousand times."""
+    meant = did_you_mean(name, fields, SYNONYMS)
+    return f"did you mean `{meant}`?" if meant else f"known here: {', '.join(fields)}"
 
 
 def _fields_at(route: Route) -> Iterator[str]:

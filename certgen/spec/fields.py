@@ -9,14 +9,13 @@ from difflib import get_close_matches
 from enum import StrEnum
 from fractions import Fraction
 from typing import Final, TypeVar
-from urllib.parse import urlsplit
 
 import durationpy
 from pydantic_core import PydanticCustomError
 
 from certgen.lifetime import RenewBefore
 from certgen.model import NAME
-from certgen.rfc5280.names import InvalidNameError, parse_general_name, parse_name_constraint
+from certgen.rfc5280.names import InvalidNameError, parse_general_name, parse_name_constraint, parse_uri
 from certgen.rfc5280.vocabulary import ExtendedKeyUsage, GeneralName, KeyAlgorithm, NameAttribute
 
 LONGEST_VALIDITY: Final = 100 * 365 * 86400
@@ -27,8 +26,11 @@ _PERCENT = re.compile(r"([0-9]{1,2})%", re.ASCII)
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.0+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _MODE = re.compile(r"0?o?([0-7]{3})", re.ASCII)
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-_URL = re.compile(r"(https?|ldaps?)://[\x21-\x7e]+")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff]")
+"""What steers a terminal or turns text around, and halves of surrogate pairs."""
+_URL = re.compile(r"(https?|ldaps?)://.*", re.IGNORECASE)
+_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?")
+"""Names that Windows keeps for devices, whatever their extension."""
 
 _ALGORITHM_SYNONYMS = {
     "ec": "ecdsa-p256", "ecc": "ecdsa-p256", "ecdsa": "ecdsa-p256", "p256": "ecdsa-p256", "ecp256": "ecdsa-p256",
@@ -123,7 +125,15 @@ def entry_name(value: object) -> str:
             f"`{value}` cannot be a name, which is also a folder's",
             "use up to 63 of a-z, 0-9, `.`, `_` and `-`, a letter or digit first and last",
         )
+    if is_device(value):
+        message = f"`{value}` cannot be a name, which is also a folder's: Windows keeps it for a device"
+        raise problem("bad-name", message, f"for example `{value.partition('.')[0]}-1`")
     return value
+
+
+def is_device(name: str) -> bool:
+    """Whether Windows takes a file's or folder's name for that of a device."""
+    return _DEVICE.fullmatch(name) is not None
 
 
 def general_name(value: object) -> GeneralName:
@@ -153,6 +163,9 @@ def attribute_value(attribute: NameAttribute, value: object) -> str:
         raise problem("bad-serial-number", "a serial number is a PrintableString: letters, digits and `'()+,-./:=?`")
     if attribute is NameAttribute.DOMAIN_COMPONENT and not written.isascii():
         raise problem("bad-domain-component", "a domain component is ASCII", "write the label as an A-label")
+    if attribute is NameAttribute.DOMAIN_COMPONENT and "." in written:
+        help_ = "write a list with the top-level one first, for example [example, shop]"
+        raise problem("bad-domain-component", "a domain component is one label of a domain (RFC 4519 2.4)", help_)
     return written
 
 
@@ -200,6 +213,8 @@ def absolute_folder(value: object) -> str:
     if not written.startswith("/"):
         help_ = "programs take a relative path from different places; for example /etc/certgen/api"
         raise problem("bad-folder", f"`{written}` is not an absolute path", help_)
+    if {".", ".."} & set(written.split("/")):
+        raise problem("bad-folder", f"`{written}` has a step `.` or `..` in it", "write the path without it")
     return written
 
 
@@ -251,12 +266,11 @@ def url(value: object) -> str:
     """Read an HTTP or LDAP URL, as revocation and issuer locations are (RFC 5280 4.2.1.13, 4.2.2.1)."""
     written = text(value)
     try:
-        found = _URL.fullmatch(written) and urlsplit(written).hostname
-    except ValueError:
-        found = None
-    if not found:
-        raise problem("bad-url", f"`{written}` is not a URL", "for example http://pki.shop.example/root.crl")
-    return written
+        if _URL.fullmatch(written):
+            return parse_uri(written)
+    except InvalidNameError:
+        pass
+    raise problem("bad-url", f"`{written}` is not a URL", "for example http://pki.shop.example/root.crl")
 
 
 def did_you_mean(written: str, candidates: Iterable[str], synonyms: dict[str, str]) -> str | None:
@@ -271,7 +285,7 @@ def did_you_mean(written: str, candidates: Iterable[str], synonyms: dict[str, st
 
 
 def _seconds(written: str) -> int | None:
-    if not _DURATION.fullmatch(written) or len(written) > 32:
+    if len(written) > 32 or not _DURATION.fullmatch(written):
         return None
     try:
         total = durationpy.from_str(written).total_seconds()

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import Final
 
 from certgen.diagnostics import Diagnostic, Route, Severity
-from certgen.lifetime import RenewBefore, Validity
+from certgen.lifetime import RenewBefore
 from certgen.model import (
     Address,
     AnchorFile,
@@ -18,13 +18,13 @@ from certgen.model import (
     SuppliedAuthority,
     TrustAnchor,
 )
-from certgen.rfc5280.vocabulary import (
-    KeyUsage,
-)
+from certgen.rfc5280.vocabulary import KeyUsage
+from certgen.spec.composer import concise
+from certgen.spec.fields import is_device
 from certgen.spec.inheritance import PURPOSES, Inheritance, constraints_of
 from certgen.spec.references import ReferencedFiles, is_file
 from certgen.spec.schema import CertificateAuthority, EndEntity, Spec
-from certgen.spec.supplied import supplied_authority
+from certgen.spec.supplied import supplied_authority, template_of
 
 _ROLES: Final = {Section.SERVERS: Role.SERVER, Section.CLIENTS: Role.CLIENT, Section.PEERS: Role.PEER}
 _PEERS_OF: Final = {
@@ -33,6 +33,9 @@ _PEERS_OF: Final = {
     Section.PEERS: (Section.SERVERS, Section.CLIENTS, Section.PEERS),
 }
 """Whom an entry of each section meets, and so whose roots it trusts."""
+MOST_SUGGESTIONS: Final = 100
+DEEPEST_PATH: Final = 100
+"""CAs above an entry; OpenSSL and Go follow no longer path."""
 
 
 def resolve(spec: Spec, name: str, source: str, files: ReferencedFiles) -> tuple[Bundle, tuple[Diagnostic, ...]]:
@@ -48,6 +51,7 @@ def resolve(spec: Spec, name: str, source: str, files: ReferencedFiles) -> tuple
         The bundle, of which nothing may be used where a diagnostic is an error, and the diagnostics.
     """
     resolver = _Resolver(spec, files)
+    resolver.refuse_device(name)
     entries = resolver.entries()
     return Bundle(name, source, entries), (*resolver.problems, *files.problems)
 
@@ -68,7 +72,8 @@ class _Resolver:
         self._supplied: dict[Address, SuppliedAuthority] = {}
         self._heights: dict[Address, int] = {}
         self._longest_issued: dict[Address, int] = {}
-        self._suggestions: dict[str, str] = {}
+        self._names: dict[bool, list[str]] = {True: [], False: []}
+        self._suggestions: dict[tuple[str, bool], str] = {}
         self._roots_of_section: dict[Section, set[Address]] = {section: set() for section in _ROLES}
 
     def entries(self) -> tuple[Entry, ...]:
@@ -93,17 +98,18 @@ class _Resolver:
         authorities = [self._authority(address) for address in order]
         return (*authorities, *(self._member(address) for address in self._members))
 
+    def refuse_device(self, name: str) -> None:
+        """Refuse a tree's name, where it comes from the file's, for which Windows makes no folder."""
+        if is_device(name):
+            message = f"`{name}` cannot be the name of a tree: Windows keeps it for a device"
+            self._refuse("bad-name", message, ("name",), "set `name:`")
+
     def _name_authorities(self, spec: Spec) -> dict[Address, CertificateAuthority]:
         named = dict(spec.cas)
         if "ca" in spec.model_fields_set:
             if named:
-                self._refuse(
-                    "ca-and-cas",
-                    "a spec has `ca` or `cas`, not both",
-                    ("ca",),
-                    "move it into `cas`",
-                    key=True,
-                )
+                message = "a spec has `ca` or `cas`, not both"
+                self._refuse("ca-and-cas", message, ("ca",), "move it into `cas`", key=True)
             named = {"ca": spec.ca or CertificateAuthority(), **named}
         return {Address(Section.CAS, name): named[name] for name in sorted(named)}
 
@@ -136,7 +142,7 @@ class _Resolver:
     def _find_issuers(self) -> None:
         for address, authority in self._authorities.items():
             self._issuers[address] = self._named_issuer(address, authority.issuer) if authority.issuer else None
-        self._refuse_cycles()
+        self._refuse_endless_paths()
         for address, member in self._members.items():
             issuer = member.issuer or self._defaults.issuer
             self._issuers[address] = self._named_issuer(address, issuer) if issuer else self._only_authority(address)
@@ -145,13 +151,21 @@ class _Resolver:
         issuer = Address(Section.CAS, name)
         if issuer in self._authorities:
             return issuer
-        if name not in self._suggestions:
-            names = [candidate.name for candidate in self._authorities]
-            near = get_close_matches(name, names, n=1)
-            self._suggestions[name] = f"did you mean `{near[0]}`?" if near else f"one of {', '.join(names)}"
-        message = f"there is no CA `{name}`"
-        self._refuse("unknown-issuer", message, (*_route(address), "issuer"), self._suggestions[name])
+        help_ = self._suggestion(name)
+        self._refuse("unknown-issuer", f"there is no CA `{name}`", (*_route(address), "issuer"), help_)
         return None
+
+    def _suggestion(self, name: str, *, is_root: bool = False) -> str:
+        """Say which CA may have been meant; of very many slips the first are looked at, since each costs a search."""
+        if not self._names[is_root]:
+            found = (ca.name for ca in self._authorities if not is_root or self._issuers[ca] is None)
+            self._names[is_root] = list(found)
+        if (name, is_root) not in self._suggestions:
+            is_late = len(self._suggestions) >= MOST_SUGGESTIONS
+            near = [] if is_late else get_close_matches(name, self._names[is_root], n=1)
+            known = f"one of {', '.join(self._names[is_root])}{', or a PEM file' if is_root else ''}"
+            self._suggestions[name, is_root] = f"did you mean `{near[0]}`?" if near else concise(known)
+        return self._suggestions[name, is_root]
 
     def _only_authority(self, address: Address) -> Address | None:
         if len(self._authorities) == 1:
@@ -161,16 +175,30 @@ class _Resolver:
         self._refuse("missing-issuer", f"{address} does not say which CA signs it", _route(address), help_, key=True)
         return None
 
-    def _refuse_cycles(self) -> None:
-        reported: set[Address] = set()
+    def _refuse_endless_paths(self) -> None:
+        depths: dict[Address, int] = {}
         for start in self._authorities:
-            seen = [start]
-            while (issuer := self._issuers.get(seen[-1])) is not None and issuer not in seen:
-                seen.append(issuer)
-            if issuer == start and start not in reported:
-                reported.update(seen)
-                circle = " <- ".join(address.name for address in [*seen, start])
-                self._refuse("issuer-cycle", f"these CAs sign each other: {circle}", (*_route(start), "issuer"))
+            trail: dict[Address, int] = {}
+            address: Address | None = start
+            while address is not None and address not in depths and address not in trail:
+                trail[address] = len(trail)
+                address = self._issuers.get(address)
+            if address in trail:
+                self._refuse_cycle(list(trail)[trail[address] :])
+                depths.update(dict.fromkeys(trail, 0))
+                continue
+            for above in reversed(trail):
+                issuer = self._issuers.get(above)
+                depths[above] = depths.get(issuer, 0) + 1 if issuer else 0
+                if depths[above] == DEEPEST_PATH + 1:
+                    message = f"more than {DEEPEST_PATH} CAs stand above {above}, and programs give up"
+                    self._refuse("path-too-long", message, (*_route(above), "issuer"))
+
+    def _refuse_cycle(self, circle: list[Address]) -> None:
+        first = min(circle, key=lambda address: address.sort_key)
+        place = circle.index(first)
+        names = " <- ".join(address.name for address in (*circle[place:], *circle[:place], first))
+        self._refuse("issuer-cycle", f"these CAs sign each other: {names}", (*_route(first), "issuer"))
 
     def _above(self, address: Address) -> list[Address]:
         """Give the CAs above an entry, nearest first."""
@@ -206,7 +234,7 @@ class _Resolver:
         longest = self._longest_issued.get(address, 0)
         return Entry(
             address=address,
-            template=_of_certificate(supplied) if supplied else template,
+            template=template_of(supplied) if supplied else template,
             key=self._inherit.key(authority, role),
             renew_before=authority.renew_before or RenewBefore(longest_issued=longest),
             issuer=issuer,
@@ -261,19 +289,12 @@ class _Resolver:
     def _trusted_root(self, name: str, route: Route) -> list[Address]:
         address = Address(Section.CAS, name)
         if address not in self._authorities:
-            roots = [root.name for root in self._authorities if self._issuers[root] is None]
-            near = get_close_matches(name, roots, n=1)
-            help_ = f"did you mean `{near[0]}`?" if near else f"one of {', '.join(roots)}, or a PEM file"
+            help_ = self._suggestion(name, is_root=True)
             self._refuse("unknown-root", f"there is no root `{name}`", route, help_)
             return []
         if self._issuers[address] is not None:
-            help_ = f"trust its root `{self._top(address).name}`"
-            self._refuse(
-                "not-a-root",
-                f"`{name}` is an intermediate, which many programs refuse to trust",
-                route,
-                help_,
-            )
+            message = f"`{name}` is an intermediate, which many programs refuse to trust"
+            self._refuse("not-a-root", message, route, f"trust its root `{self._top(address).name}`")
             return []
         return [address]
 
@@ -289,21 +310,9 @@ class _Resolver:
                 self._heights[above] = max(height, self._heights.get(above, 0))
 
     def _refuse(self, code: str, message: str, route: Route, help_: str | None = None, *, key: bool = False) -> None:
-        self.problems.append(Diagnostic(Severity.ERROR, code, message, help=help_, route=route, at_key=key))
+        help_ = concise(help_) if help_ else None
+        self.problems.append(Diagnostic(Severity.ERROR, code, concise(message), help=help_, route=route, at_key=key))
 
 
 def _route(address: Address) -> Route:
     return (address.section.value, address.name)
-
-
-def _of_certificate(supplied: SuppliedAuthority) -> CertificateTemplate:
-    """Describe a CA that the user brings by what its certificate says."""
-    certificate = supplied.path[0]
-    return CertificateTemplate(
-        role=Role.ROOT_CA if certificate.is_self_issued else Role.INTERMEDIATE_CA,
-        subject=certificate.subject,
-        validity=Validity(not_before=certificate.not_before, not_after=certificate.not_after),
-        key_usage=certificate.key_usage,
-        path_length=certificate.path_length,
-        name_constraints=certificate.name_constraints,
-    )

@@ -7,7 +7,8 @@ from itertools import pairwise
 
 from certgen.certificates import is_signed_by
 from certgen.diagnostics import Diagnostic, Route, Severity
-from certgen.model import Address, Certificate, SuppliedAuthority
+from certgen.lifetime import Validity
+from certgen.model import Address, Certificate, CertificateTemplate, Role, SuppliedAuthority
 from certgen.rfc5280.vocabulary import KeyUsage
 from certgen.spec.references import ReferencedFiles, fault_of_key, is_file
 from certgen.spec.schema import CertificateAuthority
@@ -47,6 +48,19 @@ def supplied_authority(
         private_key_file=authority.private_key,
         private_key_id=_private_key_id(authority, files, route),
         roots=tuple(roots),
+    )
+
+
+def template_of(supplied: SuppliedAuthority) -> CertificateTemplate:
+    """Describe a CA that the user brings by what its certificate says."""
+    certificate = supplied.path[0]
+    return CertificateTemplate(
+        role=Role.ROOT_CA if certificate.is_self_issued else Role.INTERMEDIATE_CA,
+        subject=certificate.subject,
+        validity=Validity(not_before=certificate.not_before, not_after=certificate.not_after),
+        key_usage=certificate.key_usage,
+        path_length=certificate.path_length,
+        name_constraints=certificate.name_constraints,
     )
 
 

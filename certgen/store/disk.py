@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import stat
 import sys
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ CLOSED_FOLDER_MODE: Final = 0o700
 SYNC_ALL_FROM: Final = 32
 """Paths from which one sync of the whole file system is cheaper than one for each."""
 
+_LATEST_MARK: Final = 10**18
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -55,6 +57,17 @@ def append(descriptor: int, content: bytes) -> None:
         raise
 
 
+def mark(path: Path) -> int:
+    """Make an empty file with a time that nobody can foretell, and give that time in nanoseconds."""
+    descriptor = os.open(path, _CREATE, PRIVATE_MODE)
+    try:
+        moment = secrets.randbelow(_LATEST_MARK)
+        os.utime(descriptor, ns=(moment, moment))
+        return os.fstat(descriptor).st_mtime_ns
+    finally:
+        os.close(descriptor)
+
+
 def sync(root: Path, paths: Sequence[Path]) -> None:
     """Wait until files and folders are on the disk, a folder with the names in it.
 
@@ -85,7 +98,7 @@ def make_folder(root: Path, path: str, made: set[Path]) -> None:
     missing = [] if root.exists() else [folder for folder in (root, *root.parents) if not folder.exists()]
     for folder in reversed(missing):
         folder.mkdir(FOLDER_MODE, exist_ok=True)
-        made.add(folder.parent)
+        made.add(folder.parent.resolve())
     step = root
     for part in Path(path).parts:
         above, step = step, step / part
@@ -141,11 +154,14 @@ def refuse_folder(path: Path) -> None:
 def keep_second_name(path: Path, spare: Path) -> None:
     """Keep a file under a second name, closed to others; a name that is taken is never written over.
 
+    A file that had a second name before keeps its mode too: the other is somebody else's.
+
     Raises:
         OSError: the disk refused.
     """
     if not path.is_file() or path.is_symlink():
         return
+    is_linked = path.stat().st_nlink > 1
     for number in range(1, 1000):
         candidate = spare if number == 1 else spare.with_name(f"{spare.name}.{number}")
         try:
@@ -154,7 +170,8 @@ def keep_second_name(path: Path, spare: Path) -> None:
             if os.path.samestat(os.lstat(path), os.lstat(candidate)):
                 return
             continue
-        candidate.chmod(PRIVATE_MODE)
+        if not is_linked:
+            candidate.chmod(PRIVATE_MODE)
         return
     raise FileExistsError(errno.EEXIST, "a thousand spare keys are kept already", str(spare))
 

@@ -19,6 +19,7 @@ from certgen.tree import (
     KEYS_NOTE,
     MACHINE_FOLDER,
     MANIFEST_FILE,
+    MARK_NOTE,
     PUBLIC_MODE,
     STAGING_FOLDER,
     TRUST_FILE,
@@ -30,6 +31,8 @@ MAXIMUM_KEY_FILE: Final = 64 * 1024
 """Bytes; a key of the largest kind needs 13 kB."""
 MAXIMUM_TRUST_FILE: Final = 16 * 1024 * 1024
 """Bytes of a trust file, which holds what a user's files hold."""
+MAXIMUM_KEYS_NOTE: Final = 8 * 1024 * 1024
+"""Bytes: a hundred thousand keys."""
 MAXIMUM_NOTE: Final = 64 * 1024 * 1024
 """Bytes of a manifest, or of what this machine notes: they grow with the fleet."""
 
@@ -119,10 +122,9 @@ class Tree:
         """Give what an interrupted run had committed to; nothing where there is no journal, or one from elsewhere."""
         if not self._is_journal_read:
             self._is_journal_read = True
-            path = self.root / JOURNAL_NOTE
             state = self._look(JOURNAL_NOTE)
             found = parse_journal(state.content) if state.kind is FileKind.FILE else None
-            if found is not None and found.inode == path.lstat().st_ino:
+            if found is not None and self._is_from_here(found):
                 self._journal = found
                 self._staged, self._removed = found.staged(), found.removed()
         return self._journal
@@ -134,6 +136,17 @@ class Tree:
     def version(self) -> Version:
         """Give what tells whether somebody wrote in between."""
         return tuple(self._version_of(path) for path in (JOURNAL_NOTE, MANIFEST_FILE))
+
+    def _is_from_here(self, journal: Journal) -> bool:
+        """Whether a journal is that of a run in this very folder: git and copies bring others along."""
+        if self._fault_of_folder(STAGING_FOLDER) is not None:
+            return False
+        try:
+            own, mark = (self.root / JOURNAL_NOTE).lstat(), (self.root / MARK_NOTE).lstat()
+        except OSError:
+            return False
+        is_ours = all(stat.S_ISREG(found.st_mode) and found.st_nlink == 1 for found in (own, mark))
+        return is_ours and (own.st_ino, mark.st_mtime_ns) == (journal.inode, journal.mark)
 
     def _version_of(self, path: str) -> tuple[int, ...]:
         try:
@@ -205,6 +218,8 @@ def _extended(state: FileState, journal: Journal) -> FileState:
 
 
 def _limit(path: str) -> int:
+    if path == KEYS_NOTE:
+        return MAXIMUM_KEYS_NOTE
     if path == MANIFEST_FILE or path.startswith(f"{MACHINE_FOLDER}/"):
         return MAXIMUM_NOTE
     match path.rpartition("/")[2]:

@@ -24,7 +24,15 @@ from certgen.store import disk
 from certgen.store.files import READ_FLAGS, explained, read_file
 from certgen.store.lock import PATIENT, Patience, hold
 from certgen.store.tree import MAXIMUM_NOTE, Tree
-from certgen.tree import JOURNAL_NOTE, LOCK_NOTE, MACHINE_FOLDER, MANIFEST_FILE, PUBLIC_MODE, STAGING_FOLDER
+from certgen.tree import (
+    JOURNAL_NOTE,
+    LOCK_NOTE,
+    MACHINE_FOLDER,
+    MANIFEST_FILE,
+    MARK_NOTE,
+    PUBLIC_MODE,
+    STAGING_FOLDER,
+)
 
 _ENDS: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -202,7 +210,8 @@ class Writer:
             with explained(path):
                 disk.make_folder(self._root, STAGING_FOLDER, self._made)
                 self._log = disk.open_log(path)
-                self._head = render_head(self._name, os.fstat(self._log).st_ino, extends=self._extends)
+                mark = disk.mark(self._root / MARK_NOTE)
+                self._head = render_head(self._name, os.fstat(self._log).st_ino, mark, extends=self._extends)
                 self._made.add(path.parent)
         return self._log
 
@@ -211,7 +220,8 @@ class Writer:
         staging = self._root / STAGING_FOLDER
         with explained(staging):
             folders = sorted({staging, *self._made})
-            disk.sync(self._root, [*(staging / name for name in batch.moves.values()), *folders])
+            staged = [staging / name for name in batch.moves.values()]
+            disk.sync(self._root, [*staged, self._root / MARK_NOTE, *folders])
             self._made.clear()
         with explained(self._root / JOURNAL_NOTE):
             disk.append(log, self._head + render_batch(batch))

@@ -11,7 +11,7 @@ from certgen.diagnostics import CertgenError, error
 from certgen.model import Certificate
 from certgen.store.files import find_entry_folder, read_file
 from certgen.tls.contexts import Credentials
-from certgen.tree import CERTIFICATE_FILE, KEY_FILE, TRUST_FILE, FileKind
+from certgen.tree import CERTIFICATE_FILE, KEY_FILE, TRUST_FILE, FileKind, FileState
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +36,22 @@ def load_identity(text: str, output: Path) -> Identity:
         CertgenError: there is no such folder, or a file in it is missing or cannot be read.
     """
     folder = find_entry_folder(text, output)
-    contents: dict[str, bytes] = {}
+    found: dict[str, FileState] = {}
     for name in (CERTIFICATE_FILE, KEY_FILE, TRUST_FILE):
         state = read_file(folder / name)
         if state.kind is not FileKind.FILE:
             reason = "is not there" if state.kind is FileKind.ABSENT else f"cannot be read: {state.reason}"
             help_ = "make it with `certgen apply`, on the machine that has the key" if name == KEY_FILE else None
             raise CertgenError([error("file-missing", f"{folder / name} {reason}", help=help_, where=text)])
-        contents[name] = state.content
+        if name != KEY_FILE:
+            found[name] = state
     try:
-        certificate = parse_certificates(contents[CERTIFICATE_FILE])[0]
+        certificate = parse_certificates(found[CERTIFICATE_FILE].content)[0]
     except UnreadableError as reason:
         place = str(folder / CERTIFICATE_FILE)
         raise CertgenError([error("unreadable", f"{place}: {reason}", where=place)]) from None
     credentials = Credentials(folder / CERTIFICATE_FILE, folder / KEY_FILE)
-    return Identity(text, credentials, contents[TRUST_FILE], certificate)
+    return Identity(text, credentials, found[TRUST_FILE].content, certificate)
 
 
 def peer_certificate(tls: ssl.SSLSocket) -> Certificate | None:

@@ -35,13 +35,16 @@ from certgen.spec.checks.names import (
     names_are_inside_constraints,
     names_are_unique,
     servers_have_names,
+    spiffe_ids_stand_alone,
 )
+from certgen.spec.checks.sizes import certificates_are_read_back
 
 Rule = Callable[[Bundle], Iterator[Diagnostic]]
 
 RULES: Final[tuple[Rule, ...]] = (
     servers_have_names,
     names_are_unique,
+    spiffe_ids_stand_alone,
     common_names_are_sans,
     names_are_inside_constraints,
     constraints_can_be_met,
@@ -60,6 +63,7 @@ RULES: Final[tuple[Rule, ...]] = (
     supplied_keys_fit,
     supplied_authorities_fit_the_profile,
     trust_files_hold_roots,
+    certificates_are_read_back,
 )
 
 

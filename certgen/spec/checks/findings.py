@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from certgen.diagnostics import Diagnostic, Route, Severity
 from certgen.model import Address, Bundle, Entry
+from certgen.spec.composer import concise
 
 
 def end_entities(bundle: Bundle) -> Iterator[Entry]:
@@ -21,12 +22,13 @@ def made_by_certgen(bundle: Bundle) -> Iterator[Entry]:
 def error_at(entry: Entry, code: str, message: str, *place: str | int, help_: str | None = None) -> Diagnostic:
     """Make an error at a field of an entry, or at the entry itself."""
     route = (*route_of(entry.address), *place)
-    return Diagnostic(Severity.ERROR, code, message, help=help_, route=route, at_key=not place)
+    return Diagnostic(Severity.ERROR, code, concise(message), help=help_, route=route, at_key=not place)
 
 
 def warning_at(entry: Entry, code: str, message: str, *place: str | int, help_: str | None = None) -> Diagnostic:
     """Make a warning at a field of an entry."""
-    return Diagnostic(Severity.WARNING, code, message, help=help_, route=(*route_of(entry.address), *place))
+    route = (*route_of(entry.address), *place)
+    return Diagnostic(Severity.WARNING, code, concise(message), help=help_, route=route)
 
 
 def route_of(address: Address) -> Route:

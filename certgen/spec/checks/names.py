@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from unicodedata import normalize
 
 from certgen.diagnostics import Diagnostic, Route
 from certgen.model import Bundle, Entry, Role
-from certgen.rfc5280.constraints import base_is_within, bases_overlap, outside_constraints
+from certgen.rfc5280.constraints import Boundary, base_is_within, bases_overlap
 from certgen.rfc5280.names import InvalidNameError, parse_dns_name
 from certgen.rfc5280.vocabulary import (
     ExtendedKeyUsage,
@@ -37,6 +38,17 @@ def names_are_unique(bundle: Bundle) -> Iterator[Diagnostic]:
             seen.add(name)
 
 
+def spiffe_ids_stand_alone(bundle: Bundle) -> Iterator[Diagnostic]:
+    """A certificate with a SPIFFE id has no other URI (X509-SVID 2)."""
+    for entry in end_entities(bundle):
+        names = enumerate(entry.template.subject_alt_names)
+        uris = [(number, name.value) for number, name in names if name.kind == GeneralNameKind.URI]
+        if len(uris) > 1 and any(uri.startswith("spiffe:") for _, uri in uris):
+            message = f"{entry.address} has a SPIFFE id and another URI, which SPIFFE's libraries refuse"
+            help_ = "give each SPIFFE id an entry of its own"
+            yield warning_at(entry, "unsupported-by-programs", message, "sans", uris[1][0], help_=help_)
+
+
 def common_names_are_sans(bundle: Bundle) -> Iterator[Diagnostic]:
     """A server's common name that looks like a host is also among its names (RFC 9525 2: nobody reads it there)."""
     for entry in end_entities(bundle):
@@ -51,11 +63,14 @@ def common_names_are_sans(bundle: Bundle) -> Iterator[Diagnostic]:
 
 def names_are_inside_constraints(bundle: Bundle) -> Iterator[Diagnostic]:
     """Every name lies inside the name constraints of each CA above (RFC 5280 4.2.1.10)."""
+    boundaries: dict[int, Boundary] = {}
     for entry in end_entities(bundle):
         count = len(entry.template.subject_alt_names)
         for authority, constraints in _constraints_above(bundle, entry):
+            if id(constraints) not in boundaries:
+                boundaries[id(constraints)] = Boundary(constraints)
             for number, name in enumerate(_constrained_names(entry)):
-                if reason := outside_constraints(name, constraints):
+                if reason := boundaries[id(constraints)].why_outside(name):
                     place: Route = ("sans", number) if number < count else ("common_name",)
                     message = f"{name} is outside the name constraints of {authority}, which {reason}"
                     yield error_at(entry, "outside-constraints", message, *place)
@@ -123,4 +138,6 @@ def _constrained_names(entry: Entry) -> tuple[GeneralName, ...]:
 
 
 def _folded(entry: Entry) -> tuple[tuple[str, str], ...]:
-    return tuple((name, " ".join(value.casefold().split())) for name, value in entry.template.subject.attributes)
+    """Give a subject as names are compared: without case, width, composition and repeated blanks (RFC 5280 7.1)."""
+    folded = ((name, normalize("NFKC", value).casefold()) for name, value in entry.template.subject.attributes)
+    return tuple((name, " ".join(value.split())) for name, value in folded)
