@@ -9,7 +9,6 @@ Time is an argument: `now` is an aware `datetime` in UTC.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -56,8 +55,6 @@ __all__ = [
 ]
 
 _NO_REQUESTS: Final = Requests()
-_LOOKS: Final = 20
-_PAUSE: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +137,7 @@ def observe_tree(bundle: Bundle, tree: Tree, own_files: Iterable[Path] = ()) -> 
     Raises:
         CertgenError: a later certgen wrote the tree, or it cannot be looked at.
     """
-    for _ in range(_LOOKS):
-        version = tree.version()
-        observed = _observe(bundle, tree, own_files)
-        if tree.version() == version:
-            break
-        time.sleep(_PAUSE)
-        tree.forget()
-    return observed
+    return tree.steadily(lambda: _observe(bundle, tree, own_files))
 
 
 def _observe(bundle: Bundle, tree: Tree, own_files: Iterable[Path]) -> Observed:

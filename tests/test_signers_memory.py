@@ -89,7 +89,7 @@ def test_what_nobody_asks_for_any_more_is_not_made() -> None:
 def test_a_process_that_makes_keys_leaves_the_interrupt_to_its_parent() -> None:
     before = signal.getsignal(signal.SIGINT)
     try:
-        memory._leave_interrupts_to_the_parent()
+        memory._begin_worker()
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)

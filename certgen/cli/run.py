@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from io import StringIO, TextIOWrapper
-from types import FrameType
 
 import click
 
@@ -39,14 +37,6 @@ def run() -> None:
     sys.exit(code)
 
 
-class _TerminatedError(BaseException):
-    """Somebody ends the run from outside; what is open is closed on the way up."""
-
-
-def _end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as the library calls it
-    raise _TerminatedError
-
-
 def _show(reason: click.ClickException) -> None:
     """Say what is wrong with the arguments, which are shown as any other text that came from outside."""
     said = StringIO()
@@ -57,13 +47,8 @@ def _show(reason: click.ClickException) -> None:
 def _exit_code() -> int:
     """Run the command that the arguments name."""
     stdout = sys.stdout
-    signal.signal(signal.SIGTERM, _end)
     try:
         certgen(standalone_mode=False)
-    except (click.exceptions.Abort, _TerminatedError) as end:
-        is_terminated = isinstance(end, _TerminatedError)
-        sys.stderr.write("terminated\n" if is_terminated else "interrupted\n")
-        return 143 if is_terminated else 130
     except click.ClickException as reason:
         _show(reason)
         return UNKNOWN

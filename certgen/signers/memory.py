@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from concurrent.futures import BrokenExecutor
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 SECONDS: Final = {KeyAlgorithm.RSA_2048: 0.05, KeyAlgorithm.RSA_3072: 0.15, KeyAlgorithm.RSA_4096: 0.5}
 """What a key costs on average, measured on one core; the others cost less than a millisecond."""
+
+_ENDS: Final = frozenset({signal.SIGINT, signal.SIGTERM})
 
 POOL_SECONDS: Final = 0.5
 """What starting a pool costs: below this much work it does not pay."""
@@ -50,9 +54,14 @@ class MemoryKeyRing:
         from concurrent.futures import ProcessPoolExecutor
 
         context = multiprocessing.get_context("spawn")
-        self._pool = ProcessPoolExecutor(self._jobs, mp_context=context, initializer=_leave_interrupts_to_the_parent)
-        for name in sorted(slow, key=lambda name: -SECONDS[name]):
-            self._ahead[name] = [self._pool.submit(_generate_encoded, name) for _ in range(slow[name])]
+        # The processes inherit the mask: what a terminal sends to all of a run would find them half begun.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
+        try:
+            self._pool = ProcessPoolExecutor(self._jobs, mp_context=context, initializer=_begin_worker)
+            for name in sorted(slow, key=lambda name: -SECONDS[name]):
+                self._ahead[name] = [self._pool.submit(_generate_encoded, name) for _ in range(slow[name])]
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def close(self) -> None:
         """Let go of the processes; what is not asked for any more is not made."""
@@ -87,6 +96,18 @@ def _generate_encoded(algorithm: KeyAlgorithm) -> bytes:
     return encode_private_key(generate_private_key(algorithm))
 
 
-def _leave_interrupts_to_the_parent() -> None:
-    """Ignore the interrupt that a terminal sends to every process of a run."""
+def _begin_worker() -> None:
+    """Ignore the interrupt that a terminal sends to all of a run, and end with the parent, however it ends."""
+    from multiprocessing import connection, parent_process
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def end() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=end, daemon=True).start()

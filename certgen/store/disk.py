@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 import stat
 import sys
 from collections.abc import Callable, Sequence
@@ -174,6 +175,14 @@ def keep_second_name(path: Path, spare: Path) -> None:
             candidate.chmod(PRIVATE_MODE)
         return
     raise FileExistsError(errno.EEXIST, "a thousand spare keys are kept already", str(spare))
+
+
+def remove(path: Path) -> None:
+    """Remove what stands at a path of certgen's own, a folder with all that is in it; links are not followed."""
+    if stat.S_ISDIR(os.lstat(path).st_mode):
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def nearest_folder(folder: Path) -> Path:

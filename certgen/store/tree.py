@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from certgen.diagnostics import CertgenError, Diagnostic, error
 from certgen.journal import Journal, parse_journal
@@ -35,6 +36,10 @@ MAXIMUM_KEYS_NOTE: Final = 8 * 1024 * 1024
 """Bytes: a hundred thousand keys."""
 MAXIMUM_NOTE: Final = 64 * 1024 * 1024
 """Bytes of a manifest, or of what this machine notes: they grow with the fleet."""
+
+_LOOKS: Final = 20
+_PAUSE: Final = 0.05
+_Found = TypeVar("_Found")
 
 Version = tuple[tuple[int, ...], ...]
 """Changes with every run that writes."""
@@ -132,6 +137,17 @@ class Tree:
     def is_interrupted(self) -> bool:
         """Whether a run has left something that it did not come to finish."""
         return any(os.path.lexists(self.root / path) for path in (JOURNAL_NOTE, STAGING_FOLDER))
+
+    def steadily(self, look: Callable[[], _Found]) -> _Found:
+        """Give what a look at the tree finds; where another run writes it meanwhile, that of another look."""
+        for _ in range(_LOOKS):
+            version = self.version()
+            found = look()
+            if self.version() == version:
+                break
+            time.sleep(_PAUSE)
+            self.forget()
+        return found
 
     def version(self) -> Version:
         """Give what tells whether somebody wrote in between."""

@@ -276,7 +276,7 @@ class Writer:
                 (self._root / JOURNAL_NOTE).unlink()
             with suppress(FileNotFoundError):
                 for path in sorted(staging.iterdir()):
-                    path.unlink()
+                    disk.remove(path)
                 staging.rmdir()
             disk.sync(self._root, [staging.parent])
 

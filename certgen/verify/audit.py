@@ -57,11 +57,8 @@ class _Audit:
     def __init__(self, bundle: Bundle, tree: Tree, now: datetime) -> None:
         self._bundle = bundle
         self._now = now
-        self._paths = tree.paths()
-        self._files = tree.read(self._paths)
-        tree.refuse_closed(self._files)
-        self._seen = tree.seen_keys()
-        self._is_interrupted = tree.is_interrupted()
+        self._files, self._seen, self._is_interrupted = tree.steadily(lambda: _read(tree))
+        self._paths = list(self._files)
         self._certificates: dict[Address, list[x509.Certificate]] = {}
 
     def findings(self) -> Iterator[Diagnostic]:
@@ -294,6 +291,12 @@ class _Audit:
 
 
 _SHA256 = SHA256()
+
+
+def _read(tree: Tree) -> tuple[dict[str, FileState], frozenset[str], bool]:
+    files = tree.read(tree.paths())
+    tree.refuse_closed(files)
+    return files, tree.seen_keys(), tree.is_interrupted()
 
 
 def _parse(state: FileState) -> list[x509.Certificate]:
