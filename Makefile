@@ -1,7 +1,7 @@
 # Needs make and Python 3.11 or later. On Debian and Ubuntu it installs what else is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test sweep lint types check lowest wheel clean system-programs
+.PHONY: help demo test sweep fuzz lint types check lowest wheel clean system-programs
 
 # The first that is new enough. It is run, not looked up: a name on the PATH may be a shim without a Python behind it.
 PYTHON = $(shell for python in python3 python3.11 python3.12 python3.13 python3.14; do \
@@ -47,7 +47,8 @@ help:
 	@echo 'make demo     compile the quickstart spec into output/quickstart, twice'
 	@echo 'make test     all tests, the wheel, and the lowest versions of the dependencies'
 	@echo 'make check    lint, types and test'
-	@echo 'make sweep    the laws over a thousand generated specs (CERTGEN_EXAMPLES says how many)'
+	@echo 'make sweep    all that the tests take a sample of: kills, failing calls, races, damage, specs (an hour)'
+	@echo 'make fuzz     five minutes of a fuzzer on the loader'
 	@echo 'make lint     ruff'
 	@echo 'make types    mypy'
 	@echo 'make wheel    build the wheel and use it from an empty folder'
@@ -65,9 +66,21 @@ test: .venv/.dev system-programs
 	@$(MAKE) --no-print-directory wheel
 	@$(MAKE) --no-print-directory lowest
 
-# The laws over more generated specs than the suite has time for.
-sweep: .venv/.dev
+# What the suite takes a sample of: every call at which a run can die or fail, and more specs, races, damage and power cuts.
+sweep: .venv/.dev system-programs
+	@$(WITH_VENV) && python tests/sweep
 	@$(WITH_VENV) && CERTGEN_EXAMPLES=$${CERTGEN_EXAMPLES:-1000} pytest -q -n auto tests/test_laws.py
+	@$(WITH_VENV) && CERTGEN_EXAMPLES=$${CERTGEN_EXAMPLES:-2000} pytest -q -n auto tests/test_hostile_specs.py
+	@$(WITH_VENV) && CERTGEN_EXAMPLES=200 pytest -q -n auto tests/test_damage.py
+	@$(WITH_VENV) && CERTGEN_EXAMPLES=40 pytest -q tests/test_power_cut.py
+	@$(WITH_VENV) && CERTGEN_EXAMPLES=25 pytest -q tests/test_races.py
+	@$(WITH_VENV) && CERTGEN_EXAMPLES=10 pytest -q tests/test_interruptions.py
+	@$(WITH_VENV) && CERTGEN_HOSTILE=all pytest -q -n auto tests/test_hostile_*.py tests/test_secrets*.py
+
+# Five minutes of the loader under a fuzzer that looks which branches its inputs reach.
+fuzz: .venv/.dev
+	@$(call pip_install,.venv,atheris)
+	@$(WITH_VENV) && python tests/fuzz_loader.py -max_total_time=$${SECONDS_TO_FUZZ:-300}
 
 lint: .venv/.dev
 	@$(WITH_VENV) && ruff check && ruff format --check

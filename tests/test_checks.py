@@ -57,6 +57,29 @@ def test_every_rule_has_a_test_of_its_name() -> None:
     assert RULES
 
 
+# Sizes
+
+
+@pytest.mark.parametrize(
+    ("spec", "place", "help_"),
+    [
+        (SERVER % "sans: [%s]", "4:13", "spread the names over several entries"),
+        (SERVER % "sans: a.example, ocsp: [%s]", "4:30", "shorten it"),
+        (SERVER % "sans: a.example, ca_issuers: [%s]", "4:36", "shorten it"),
+        (SERVER % "sans: a.example, crl_distribution_points: [%s]", "4:49", "shorten it"),
+        (SERVER % "sans: a.example, subject: {organization: [%s]}", "4:33", "shorten it"),
+        (CA % "name_constraints: {permitted: [%s]}", "2:24", "shorten it"),
+    ],
+)
+def test_certificates_are_read_back(findings: Findings, spec: str, place: str, help_: str) -> None:
+    scheme = "http://" if "ocsp" in spec or "issuers" in spec or "points" in spec else ""
+    names = [f"{scheme}{number:04}.shop.example" for number in range(900)]
+    (found,) = findings(spec % ", ".join(names))
+    assert found.startswith(f"{place} error[certificate-too-large]: the certificate of ")
+    assert found.endswith(f" bytes, the limit is 16384 ({help_})")
+    assert findings(spec % ", ".join(names[:200])) == []
+
+
 # Names
 
 
@@ -94,6 +117,15 @@ def test_names_are_unique(findings: Findings, sans: str, column: int, name: str)
 def test_names_are_unique_in_their_entry_only(findings: Findings) -> None:
     assert findings(SERVER % "sans: [a.example, '*.a.example', 'URI:https://a.example']") == []
     assert findings(SERVER % "sans: a.example" + "  b: {sans: a.example}\n") == []
+
+
+def test_spiffe_ids_stand_alone(findings: Findings) -> None:
+    sentence = "clients/a has a SPIFFE id and another URI, which SPIFFE's libraries refuse"
+    finding = f"4:{{}} warning[unsupported-by-programs]: {sentence} (give each SPIFFE id an entry of its own)"
+    assert findings(CLIENT % "sans: ['spiffe://a/b', c.example, 'spiffe://a/c']") == [finding.format(41)]
+    assert findings(CLIENT % "sans: ['urn:ab:c', 'spiffe://a/b']") == [finding.format(26)]
+    for fine in ("['spiffe://a/b', c.example, c@c.example]", "['urn:ab:c', 'urn:ab:d']"):
+        assert findings(CLIENT % f"sans: {fine}") == []
 
 
 def test_common_names_are_sans(findings: Findings) -> None:

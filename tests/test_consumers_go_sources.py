@@ -213,7 +213,6 @@ class TestCallers:
             ("https://a.example/x#", "https://b.example/"),
             ("https://ab@a.example/x", "https://b.example/"),
             ("https://a.example/x#part", "https://b.example/"),
-            ("https://%C3%A9.example/x", "https://b.example/"),
             ("192.0.2.1", "::ffff:192.0.2.1"),
             ("::ffff:192.0.2.1", "192.0.2.2"),
         ],
@@ -245,7 +244,7 @@ class TestCallers:
                 assert written == uri
                 literal += 1
             read[written].add(spelled)
-        del read[""]
+        read.pop("", None)
         assert [written for written, names in read.items() if len(names) > 1] == []
         assert literal > 1000
         assert any(written not in uris for written in read)

@@ -40,6 +40,8 @@ def run() -> None:
 def _show(reason: click.ClickException) -> None:
     """Say what is wrong with the arguments, which are shown as any other text that came from outside."""
     said = StringIO()
+    # A line break in an argument would begin a line that looks like one of ours.
+    reason.message = printable(reason.message)  # type: ignore[misc]  # it is final to other packages
     reason.show(said)
     sys.stderr.write("".join(f"{printable(line)}\n" for line in without_keys(said.getvalue()).splitlines()))
 

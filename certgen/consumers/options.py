@@ -112,6 +112,9 @@ def file_name(value: object) -> str:
     if not _FILE_NAME.fullmatch(written) or written.endswith("."):
         help_ = "use letters, digits, `.`, `_` and `-`, for example my.conf"
         raise fields.problem("bad-output", f"`{written}` cannot be the name of a file in an entry's folder", help_)
+    if fields.is_device(written.casefold()):
+        message = f"`{written}` cannot be the name of a file: Windows keeps it for a device"
+        raise fields.problem("bad-output", message, "for example my.conf")
     if is_kept_from_git(written) and written.casefold() not in OWN_FILES:
         message = f"`{written}` is a name of private keys, which the tree's .gitignore keeps out of git"
         raise fields.problem("bad-output", message, "for example my.conf")

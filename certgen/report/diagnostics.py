@@ -57,7 +57,10 @@ def _window(span: Span, room: int) -> tuple[str, str, str]:
     """Cut a source line to the room there is around the mark; give what is shown, what stands before, and the mark."""
     text = span.text.rstrip()
     start = min(span.column - 1, len(text))
-    before, marked, after = text[:start], text[start : start + span.length], text[start + span.length :]
+    end = start + span.length
+    # What is further away is not shown, and a spec may be one line of megabytes with a mistake in each of its values.
+    reach = 4 * max(room, _WIDTH)
+    before, marked, after = text[max(0, start - reach) : start], text[start:end][:reach], text[end : end + reach]
     before, marked, after = printable(before), printable(marked), printable(after)
     if columns(before + marked + after) <= room:
         return before + marked + after, before, marked
