@@ -4,11 +4,15 @@ from dataclasses import replace
 
 import pytest
 from values import (
+    APP,
+    ISSUING,
     MAIL,
     NODE,
+    ROOT,
     WEB,
     Disk,
     a_file,
+    authority,
     certificate_for,
     change_at,
     decide,
@@ -26,7 +30,7 @@ from values import (
 )
 
 from certgen.diagnostics import Diagnostic, Severity, error
-from certgen.model import Artifact, KeyPolicy, Snippet
+from certgen.model import Address, Artifact, KeyPolicy, Snippet
 from certgen.plan.housekeeping import foreign_files, mode_changes, removals, removed_orphans, tree_files, tree_warnings
 from certgen.plan.keys import KeyEvidence, KeyVerdict, judge_key, short
 from certgen.plan.orders import new_algorithms
@@ -248,3 +252,44 @@ class TestKeys:
         was, wanted = f"key {key_id('old')[:12]}", f"key {key_id('hsm')[:12]}"
         assert verdict.reasons == (Reason(ReasonCode.KEY_MISMATCH, was, wanted, "hsm.pub"),)
         assert verdict.fate is KeyFate.ELSEWHERE
+
+
+class TestSeveralAtOnce:
+    def test_files_that_nothing_asks_for_all_go(self) -> None:
+        disk = disk_of(shop())
+        disk.files[WEB] = {"a.conf": a_file(b"a"), "b.conf": a_file(b"b"), "z.conf": a_file(b"mine")}
+        disk.listed[WEB] = {name: digest(name[:1].encode()) for name in ("a.conf", "b.conf", "z.conf")}
+        names, warnings = removals(shop()[WEB], disk.observed(), prune=False)
+        assert (names, words(warnings)) == (("a.conf", "b.conf"), [("left-alone", "servers/web/z.conf")])
+
+    def test_roots_and_entries_that_come_to_trust_them_are_all_told(self) -> None:
+        others = [authority(Address.parse(f"cas/{name}")) for name in ("one", "two")]
+        trust = (ROOT, *(entry.address for entry in others))
+        after = shop(*others, member(WEB, days=80, trust=trust), member(APP, days=80, trust=trust))
+        told = [str(widening) for widening in decide(after, disk_of(shop(*others))).widenings]
+        assert told == [
+            f"{address} now accepts {verb} {name}"
+            for address, verb in (("servers/web", "clients of"), ("clients/app", "servers of"))
+            for name in ("one", "two")
+        ]
+
+    def test_a_rendered_file_and_its_line_of_the_manifest(self) -> None:
+        spec = shop(replace(member(WEB), snippets=(Snippet("nginx", (Artifact("nginx.conf", b"new\n"),)),)))
+        disk = disk_of(shop())
+        disk.files[WEB] = {"nginx.conf": a_file(b"old\n")}
+        disk.listed[WEB] = {"nginx.conf": digest(b"old\n")}
+        assert change_at(decide(spec, disk), WEB).reasons == (Reason(ReasonCode.OUTPUT_CHANGED, what="nginx.conf"),)
+
+    def test_a_new_entry_and_one_that_lost_its_certificate(self) -> None:
+        disk = disk_of(shop())
+        disk.lose_certificate(WEB)
+        found = decide(shop(member(MAIL)), disk)
+        assert change_at(found, MAIL).reasons == (Reason(ReasonCode.MISSING),)
+        assert change_at(found, WEB).reasons[0] == Reason(ReasonCode.MISSING, what="cert.pem")
+
+    def test_the_key_of_a_ca_that_was_here_and_one_that_never_was(self) -> None:
+        disk = disk_of(shop())
+        disk.keys[ISSUING] = ObservedKey()
+        disk.lose_keys(ROOT)
+        found = words(decide(shop(), disk).notices)
+        assert found == [("ca-key-gone", "cas/issuing"), ("keys-elsewhere", "shop")]

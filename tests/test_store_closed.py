@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from certgen.diagnostics import CertgenError, Diagnostic, error
-from certgen.journal import Batch, render_batch, render_head
+from certgen.journal import Batch, Recovery, parse_journal, render_batch, render_head
 from certgen.manifest import Manifest, ManifestEntry, parse_manifest, render_manifest
 from certgen.model import Address
 from certgen.store.files import append_private
@@ -163,6 +163,49 @@ def test_the_manifest_that_is_added_to_keeps_its_mode(interrupted: Tree, before:
     state = interrupted.read(["manifest.json"])["manifest.json"]
     assert (state.kind, state.mode) == (FileKind.FILE, after)
     assert list(parse_manifest(state.content).entries) == [Address.parse("servers/api")]
+
+
+def test_of_a_batch_the_rest_is_moved_where_the_first_was_already(tree: Tree) -> None:
+    """The run was killed between the two."""
+    paths = ("servers/api/key.pem", "servers/api/cert.pem")
+    with writing(tree.root) as writer:
+        writer.commit([FileWrite(path, b"old", 0o600) for path in paths])
+        content = (tree.root / ".certgen/journal").read_bytes()
+        journal = parse_journal(content)
+        assert journal is not None
+        first, second = journal.staged().values()
+        (tree.root / ".certgen/new" / second).write_bytes(b"new")
+        assert not (tree.root / ".certgen/new" / first).exists()
+    assert [(tree.root / path).read_bytes() for path in paths] == [b"old", b"new"]
+    assert not tree.is_interrupted()
+
+
+def test_a_journal_beside_which_nothing_is_staged_is_removed(tree: Tree) -> None:
+    (tree.root / ".certgen").mkdir(parents=True)
+    (tree.root / ".certgen/journal").write_bytes(b"torn")
+    with writing(tree.root) as writer:
+        assert writer.recover() is Recovery.DISCARDED
+    assert not tree.is_interrupted()
+
+
+def test_a_manifest_that_is_up_to_date_already_is_not_written_again(interrupted: Tree) -> None:
+    path = interrupted.root / "manifest.json"
+    path.write_bytes(render_manifest(Manifest("shop", {Address.parse("servers/api"): ManifestEntry("k")})))
+    before = path.stat()
+    with writing(interrupted.root) as writer:
+        assert writer.recover() is Recovery.COMPLETED
+    assert os.path.samestat(path.stat(), before)
+
+
+@pytest.mark.parametrize("extends", [False, True])
+def test_the_journal_says_whether_it_adds_to_the_manifest(tree: Tree, extends: bool) -> None:
+    with writing(tree.root) as writer:
+        writer.begin("shop", extends=extends)
+        writer.commit([FileWrite("servers/api/cert.pem", b"x", 0o644)])
+        journal = parse_journal((tree.root / ".certgen/journal").read_bytes())
+        writer.finish()
+    assert journal is not None
+    assert journal.extends is extends
 
 
 def test_a_mode_is_changed_without_a_link_being_followed(tree: Tree, tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 import errno
 import os
+import socket
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -121,7 +124,7 @@ def test_only_the_regular_files_of_a_folder_are_read(output: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("kind", ["file", "link", "folder", "below a file"])
+@pytest.mark.parametrize("kind", ["file", "link", "folder", "socket", "below a file"])
 def test_a_state_is_told_with_its_mode_and_its_reason(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "thing"
     path.touch(0o640)
@@ -134,6 +137,11 @@ def test_a_state_is_told_with_its_mode_and_its_reason(tmp_path: Path, kind: str)
         path = tmp_path / "folder"
         path.mkdir(0o750)
         expected = FileState(FileKind.OTHER, 0o750, reason="not a regular file")
+    elif kind == "socket":
+        path = tmp_path / "socket"
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+        expected = FileState(FileKind.OTHER, mode_of(path), reason="not a regular file")
     elif kind == "below a file":
         path = tmp_path / "thing/below"
         expected = FileState(FileKind.OTHER, reason=os.strerror(errno.ENOTDIR))
@@ -248,3 +256,41 @@ def test_a_private_file_is_private_from_its_first_moment(tmp_path: Path, monkeyp
     monkeypatch.setattr(os, "fchmod", lambda descriptor, _: modes.append(os.fstat(descriptor).st_mode & 0o777))
     append_private(tmp_path / "keys.log")
     assert modes == [0o600]
+
+
+def test_a_file_is_read_no_further_than_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    real = os.fdopen
+
+    @contextmanager
+    def watched(descriptor: int, mode: str) -> Iterator[SimpleNamespace]:
+        def read(length: int) -> bytes:
+            asked.append(length)
+            content: bytes = file.read(length)
+            return content
+
+        with real(descriptor, mode) as file:
+            yield SimpleNamespace(read=read)
+
+    (tmp_path / "file").write_bytes(b"0123456789")
+    monkeypatch.setattr(os, "fdopen", watched)
+    (tmp_path / "file").chmod(0o640)
+    expected = FileState(FileKind.UNREADABLE, 0o640, reason="it has more than 4 bytes")
+    assert read_file(tmp_path / "file", 4) == expected
+    assert asked == [5]
+
+
+@pytest.mark.parametrize("code", [errno.EIO, None])
+def test_a_file_that_fails_while_it_is_read_keeps_its_mode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int | None
+) -> None:
+    @contextmanager
+    def failing(descriptor: int, _: str) -> Iterator[None]:
+        os.close(descriptor)
+        raise OSError(code, os.strerror(code)) if code else OSError
+        yield
+
+    (tmp_path / "file").touch(0o640)
+    monkeypatch.setattr(os, "fdopen", failing)
+    reason = os.strerror(code) if code else "it cannot be read"
+    assert read_file(tmp_path / "file") == FileState(FileKind.CLOSED, 0o640, reason=reason)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from certgen.store.files import READ_FLAGS
+from certgen.store.files import READ_FLAGS, is_there
 from certgen.tree import PRIVATE_MODE
 
 FOLDER_MODE: Final = 0o755
@@ -96,7 +96,7 @@ def make_folder(root: Path, path: str, made: set[Path]) -> None:
         OSError: the disk refused, or something else is in the way.
     """
     refuse_link(root)
-    missing = [] if root.exists() else [folder for folder in (root, *root.parents) if not folder.exists()]
+    missing = [] if is_there(root) else [folder for folder in (root, *root.parents) if not is_there(folder)]
     for folder in reversed(missing):
         folder.mkdir(FOLDER_MODE, exist_ok=True)
         made.add(folder.parent.resolve())
@@ -132,7 +132,7 @@ def refuse_closed(root: Path, path: str) -> None:
     for part in Path(path).parts:
         step = folder / part
         refuse_link(step)
-        if not step.exists():
+        if not is_there(step):
             break
         folder = step
     if not os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
@@ -160,9 +160,9 @@ def keep_second_name(path: Path, spare: Path) -> None:
     Raises:
         OSError: the disk refused.
     """
-    if not path.is_file() or path.is_symlink():
+    if not is_there(path) or not stat.S_ISREG(path.lstat().st_mode):
         return
-    is_linked = path.stat().st_nlink > 1
+    is_linked = path.lstat().st_nlink > 1
     for number in range(1, 1000):
         candidate = spare if number == 1 else spare.with_name(f"{spare.name}.{number}")
         try:

@@ -7,7 +7,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -46,10 +46,18 @@ def read_file(path: Path, limit: int = MAXIMUM_FILE) -> FileState:
         return ABSENT
     except OSError as reason:
         return _unopened(path, reason)
-    found = os.fstat(descriptor)
+    try:
+        found = os.fstat(descriptor)
+    except OSError as reason:
+        let_go(descriptor)
+        return _unopened(path, reason)
+    return _read_opened(descriptor, found, limit)
+
+
+def _read_opened(descriptor: int, found: os.stat_result, limit: int) -> FileState:
     mode = stat.S_IMODE(found.st_mode)
     if not stat.S_ISREG(found.st_mode):
-        os.close(descriptor)
+        let_go(descriptor)
         return FileState(FileKind.OTHER, mode, reason="not a regular file")
     try:
         with os.fdopen(descriptor, "rb") as file:
@@ -59,6 +67,25 @@ def read_file(path: Path, limit: int = MAXIMUM_FILE) -> FileState:
     if len(content) > limit:
         return FileState(FileKind.UNREADABLE, mode, reason=f"it has more than {limit} bytes")
     return FileState(FileKind.FILE, mode, content, is_linked=found.st_nlink > 1)
+
+
+def let_go(descriptor: int) -> None:
+    """Close what has nothing to say any more: what was written to it is synced, or of no matter."""
+    with suppress(OSError):
+        os.close(descriptor)
+
+
+def is_there(path: Path) -> bool:
+    """Tell whether something stands at a path, be it a link that leads nowhere.
+
+    Raises:
+        OSError: that cannot be told, which is another answer than no.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def read_beside(folder: Path, name: str) -> FileContent:

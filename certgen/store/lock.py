@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from certgen.diagnostics import CertgenError, error
-from certgen.store.files import explained
+from certgen.store.files import explained, let_go
 from certgen.tree import PRIVATE_MODE
 
 
@@ -51,7 +51,7 @@ def hold(path: Path, tree: Path, patience: Patience = PATIENT) -> Iterator[None]
     with explained(path):
         descriptor = _acquire(path, tree, patience, os.O_RDWR | os.O_CREAT)
     with ExitStack() as ending:
-        ending.callback(os.close, descriptor)
+        ending.callback(let_go, descriptor)
         with explained(path):
             note = f"{os.getpid()} {os.uname().nodename}\n".encode()
             os.ftruncate(descriptor, 0)
@@ -78,13 +78,12 @@ def wait_until_free(path: Path, tree: Path, patience: Patience = PATIENT) -> boo
         descriptor = os.open(path, os.O_RDONLY | _FLAGS)
     except OSError:
         return False
-    try:
+    with explained(path), ExitStack() as ending:
+        ending.callback(let_go, descriptor)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode) or _try(descriptor):
             return False
-    finally:
-        os.close(descriptor)
     with explained(path):
-        os.close(_acquire(path, tree, patience, os.O_RDONLY))
+        let_go(_acquire(path, tree, patience, os.O_RDONLY))
     return True
 
 
@@ -101,7 +100,7 @@ def _acquire(path: Path, tree: Path, patience: Patience, flags: int) -> int:
                 return descriptor
         finally:
             if not is_held:
-                os.close(descriptor)
+                let_go(descriptor)
 
 
 def _wait(descriptor: int, tree: Path, patience: Patience, deadline: float) -> None:

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 from certgen.diagnostics import CertgenError, Diagnostic, error
 from certgen.journal import Journal, parse_journal
 from certgen.manifest import DamagedManifestError, Manifest, parse_manifest, render_manifest
-from certgen.store.files import MAXIMUM_FILE, read_file
+from certgen.store.files import MAXIMUM_FILE, is_there, read_file
 from certgen.tree import (
     ABSENT,
     JOURNAL_NOTE,
@@ -61,7 +61,11 @@ class Tree:
         self._removed: frozenset[str] = frozenset()
 
     def read(self, paths: Iterable[str]) -> dict[str, FileState]:
-        """Read files of the tree; what cannot be read is told as such, never raised."""
+        """Read files of the tree; what cannot be read is told as such.
+
+        Raises:
+            CertgenError: the journal, without which no file can be told, cannot be looked at.
+        """
         journal = self.journal()
         if journal is None:
             return {path: self._look(path) for path in paths}
@@ -124,10 +128,15 @@ class Tree:
         return ""
 
     def journal(self) -> Journal | None:
-        """Give what an interrupted run had committed to; nothing where there is no journal, or one from elsewhere."""
+        """Give what an interrupted run had committed to; nothing where there is no journal, or one from elsewhere.
+
+        Raises:
+            CertgenError: it cannot be looked at.
+        """
         if not self._is_journal_read:
             self._is_journal_read = True
             state = self._look(JOURNAL_NOTE)
+            self.refuse_closed({JOURNAL_NOTE: state})
             found = parse_journal(state.content) if state.kind is FileKind.FILE else None
             if found is not None and self._is_from_here(found):
                 self._journal = found
@@ -135,8 +144,18 @@ class Tree:
         return self._journal
 
     def is_interrupted(self) -> bool:
-        """Whether a run has left something that it did not come to finish."""
-        return any(os.path.lexists(self.root / path) for path in (JOURNAL_NOTE, STAGING_FOLDER))
+        """Whether a run has left something that it did not come to finish.
+
+        Raises:
+            CertgenError: that cannot be told.
+        """
+        for path in (JOURNAL_NOTE, STAGING_FOLDER):
+            try:
+                if is_there(self.root / path):
+                    return True
+            except OSError as reason:
+                raise CertgenError([_closed(self.root / path, reason.strerror or type(reason).__name__)]) from None
+        return False
 
     def steadily(self, look: Callable[[], _Found]) -> _Found:
         """Give what a look at the tree finds; where another run writes it meanwhile, that of another look."""
@@ -159,8 +178,10 @@ class Tree:
             return False
         try:
             own, mark = (self.root / JOURNAL_NOTE).lstat(), (self.root / MARK_NOTE).lstat()
-        except OSError:
+        except FileNotFoundError:
             return False
+        except OSError as reason:
+            raise CertgenError([_closed(self.root / MARK_NOTE, reason.strerror or type(reason).__name__)]) from None
         is_ours = all(stat.S_ISREG(found.st_mode) and found.st_nlink == 1 for found in (own, mark))
         return is_ours and (own.st_ino, mark.st_mtime_ns) == (journal.inode, journal.mark)
 

@@ -21,7 +21,7 @@ from certgen.journal import Batch, Journal, Recovery, render_batch, render_head
 from certgen.manifest import ManifestEntry
 from certgen.model import Address
 from certgen.store import disk
-from certgen.store.files import READ_FLAGS, explained, read_file
+from certgen.store.files import READ_FLAGS, explained, is_there, let_go, read_file
 from certgen.store.lock import PATIENT, Patience, hold
 from certgen.store.tree import MAXIMUM_NOTE, Tree
 from certgen.tree import (
@@ -166,7 +166,7 @@ class Writer:
     def close(self) -> None:
         """Let go of the journal; what was committed to and not finished is now, or else by the next run."""
         if self._log is not None:
-            os.close(self._log)
+            let_go(self._log)
             self._log = None
         if self._has_begun:
             self._has_begun = False
@@ -207,10 +207,11 @@ class Writer:
         if self._log is None:
             path = self._root / JOURNAL_NOTE
             self._has_begun = True
-            with explained(path):
+            with explained(self._root / MARK_NOTE):
                 disk.make_folder(self._root, STAGING_FOLDER, self._made)
-                self._log = disk.open_log(path)
                 mark = disk.mark(self._root / MARK_NOTE)
+            with explained(path):
+                self._log = disk.open_log(path)
                 self._head = render_head(self._name, os.fstat(self._log).st_ino, mark, extends=self._extends)
                 self._made.add(path.parent)
         return self._log
@@ -233,7 +234,7 @@ class Writer:
         for path, name in batch.moves.items():
             staged, final = self._root / STAGING_FOLDER / name, self._root / path
             with explained(final):
-                if not os.path.lexists(staged):
+                if not is_there(staged):
                     continue
                 if final.parent not in changed:
                     disk.make_folder(self._root, str(Path(path).parent), changed)
@@ -253,7 +254,9 @@ class Writer:
 
     def _write_extended(self, journal: Journal) -> None:
         """Bring the manifest up to date with what an interrupted run has done."""
-        (state,) = self.tree.read([MANIFEST_FILE]).values()
+        found = self.tree.read([MANIFEST_FILE])
+        self.tree.refuse_closed(found)
+        state = found[MANIFEST_FILE]
         path = self._root / MANIFEST_FILE
         with explained(path):
             if not state.content or read_file(path, MAXIMUM_NOTE).content == state.content:

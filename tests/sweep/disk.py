@@ -1,0 +1,91 @@
+"""A tree as it lies on the disk, read without certgen."""
+
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+MACHINE: Final = ".certgen/"
+IGNORE: Final = ".gitignore"
+MANIFEST: Final = "manifest.json"
+SETTLED_MACHINE: Final = frozenset({".certgen/lock", ".certgen/keys"})
+
+
+@dataclass(frozen=True)
+class File:
+    """What a file holds, and who may read it."""
+
+    content: bytes
+    mode: int
+
+    @property
+    def has_private_key(self) -> bool:
+        """Whether it holds a private key or the beginning of one."""
+        return b"PRIVATE KEY" in self.content or self.content.startswith(b"-----BEGIN PRI")
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The files and folders of a tree, by paths relative to it."""
+
+    files: Mapping[str, File]
+    folders: frozenset[str]
+
+    @cached_property
+    def published(self) -> Mapping[str, File]:
+        """The files that have their names: all but this machine's notes."""
+        return {path: file for path, file in self.files.items() if not path.startswith(MACHINE)}
+
+    @cached_property
+    def machine(self) -> frozenset[str]:
+        """Everything in this machine's folder."""
+        return frozenset(path for path in (*self.files, *self.folders) if path.startswith(MACHINE))
+
+    @property
+    def addresses(self) -> frozenset[str]:
+        """The folders in which a certificate or a private key lies."""
+        return frozenset(
+            str(PurePosixPath(path).parent) for path in self.published if path.endswith(("/cert.pem", "/key.pem"))
+        )
+
+    @property
+    def keys(self) -> Mapping[str, bytes]:
+        """The private keys that have their names, by address."""
+        return {
+            path.removesuffix("/key.pem"): file.content
+            for path, file in self.published.items()
+            if path.endswith("/key.pem")
+        }
+
+    @property
+    def empty_folders(self) -> frozenset[str]:
+        """The folders below which there is no file."""
+        full = {str(parent) for path in self.files for parent in PurePosixPath(path).parents}
+        return self.folders - full
+
+
+EMPTY: Final = Tree({}, frozenset())
+
+
+def read_tree(folder: Path) -> Tree:
+    """Read a tree; an empty one where there is none.
+
+    folder: of the tree.
+    """
+    found = dict(_walk(folder, folder)) if folder.is_dir() else {}
+    files = {path: file for path, file in found.items() if file is not None}
+    return Tree(files, frozenset(found) - frozenset(files))
+
+
+def _walk(folder: Path, root: Path) -> Iterator[tuple[str, File | None]]:
+    for path in sorted(folder.iterdir()):
+        name, mode = str(path.relative_to(root)), path.lstat().st_mode
+        if stat.S_ISDIR(mode):
+            yield name, None
+            yield from _walk(path, root)
+        elif stat.S_ISREG(mode):
+            yield name, File(path.read_bytes(), stat.S_IMODE(mode))
+        else:
+            yield name, File(b"neither a file nor a folder", stat.S_IMODE(mode))
