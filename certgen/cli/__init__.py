@@ -18,19 +18,21 @@ class EndedError(BaseException):
 
 def main() -> None:
     """Run the command line; what stops a run is told in words and by the exit code."""
+    before = {number: signal.getsignal(number) for number in _ENDS}
     try:
         for number in _ENDS:
-            if signal.getsignal(number) is not signal.SIG_IGN:
+            if before[number] is not signal.SIG_IGN:
                 signal.signal(number, _end)
         from certgen.cli.run import run
 
         run()
     except EndedError as end:
         (number,) = end.args
-        for one in _ENDS:
-            signal.signal(one, signal.SIG_IGN)
         sys.stderr.write(f"{_ENDS[number]}\n")
         sys.exit(128 + number)
+    finally:
+        for number, action in before.items():
+            signal.signal(number, signal.SIG_DFL if action is None else action)
 
 
 def _end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as the library calls it

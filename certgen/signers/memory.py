@@ -52,8 +52,11 @@ class MemoryKeyRing:
             return
         import multiprocessing
         from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing import resource_tracker
 
         context = multiprocessing.get_context("spawn")
+        # Its start unblocks what is blocked below.
+        resource_tracker.ensure_running()
         # The processes inherit the mask: what a terminal sends to all of a run would find them half begun.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
         try:

@@ -279,7 +279,8 @@ class Writer:
                 (self._root / JOURNAL_NOTE).unlink()
             with suppress(FileNotFoundError):
                 for path in sorted(staging.iterdir()):
-                    disk.remove(path)
+                    with explained(path, is_exact=True):
+                        disk.remove(path)
                 staging.rmdir()
             disk.sync(self._root, [staging.parent])
 
