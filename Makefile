@@ -1,7 +1,7 @@
 # Needs make and Python 3.11 or later. On Debian and Ubuntu it installs what else is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test sweep fuzz lint types check lowest wheel clean system-programs
+.PHONY: help demo test sweep fuzz mutation lint types check lowest wheel clean system-programs
 
 # The first that is new enough. It is run, not looked up: a name on the PATH may be a shim without a Python behind it.
 PYTHON = $(shell for python in python3 python3.11 python3.12 python3.13 python3.14; do \
@@ -49,6 +49,7 @@ help:
 	@echo 'make check    lint, types and test'
 	@echo 'make sweep    all that the tests take a sample of: kills, failing calls, races, damage, specs (an hour)'
 	@echo 'make fuzz     five minutes of a fuzzer on the loader'
+	@echo 'make mutation mutation testing of the decision, the checks and the store (an hour or two)'
 	@echo 'make lint     ruff'
 	@echo 'make types    mypy'
 	@echo 'make wheel    build the wheel and use it from an empty folder'
@@ -82,6 +83,11 @@ fuzz: .venv/.dev
 	@$(call pip_install,.venv,atheris)
 	@$(WITH_VENV) && python tests/fuzz_loader.py -max_total_time=$${SECONDS_TO_FUZZ:-300}
 
+# What a change of one operator or word in the decision, the checks and the store does to the tests; an hour or two.
+mutation: .venv/.dev
+	@$(call pip_install,.venv,mutmut==3.8.1)
+	@$(WITH_VENV) && for package in plan checks store lock; do tests/mutation.sh $$package; done
+
 lint: .venv/.dev
 	@$(WITH_VENV) && ruff check && ruff format --check
 
@@ -97,7 +103,7 @@ lowest: .venv-lowest/.made system-programs
 	@PATH="$(CURDIR)/.venv-lowest/bin:$$PATH" && pytest -q tests/test_pipeline.py tests/test_issue.py
 
 clean:
-	@rm -rf .venv .venv-lowest .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.* build dist
+	@rm -rf .venv .venv-lowest .mypy_cache .pytest_cache .ruff_cache .hypothesis .mutation .coverage .coverage.* build dist
 	@find certgen tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: a file in an environment is newer than all that the environment was made from.

@@ -64,6 +64,17 @@ def test_standard_input_is_read(output: Path, monkeypatch: pytest.MonkeyPatch) -
     assert find_readable("-", output) == [("standard input", b"from a pipe")]
 
 
+@pytest.mark.parametrize("size", [1024 * 1024, 1024 * 1024 + 1])
+def test_standard_input_beyond_the_limit_is_refused_and_not_cut(
+    output: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"x" * size)))
+    if size == 1024 * 1024:
+        assert len(find_readable("-", output)[0][1]) == size
+    else:
+        assert refused("-", output)[0] == "unreadable"
+
+
 def test_a_file_that_is_too_large_is_refused(output: Path, tmp_path: Path) -> None:
     large = tmp_path / "large.pem"
     large.write_bytes(b"x" * (1024 * 1024 + 1))

@@ -170,7 +170,7 @@ class _Decision:
         unwritten |= {artifact.name for artifact in entry.artifacts} - set(outputs.files)
         change = Change(
             address,
-            action(case, fate),
+            action(case),
             (*case.reasons, *((*trust, *outputs.reasons) if case.certificate is not None else ())),
             fate,
             Signing(

@@ -38,14 +38,14 @@ def kept_key_id(case: Case) -> str | None:
     return case.found.key.key_id or (case.certificate.key_id if case.certificate else None)
 
 
-def action(case: Case, fate: KeyFate) -> Action:
+def action(case: Case) -> Action:
     """Name what happens to the entry."""
     if case.certificate is None:
         return Action.ISSUE
     is_another_key = case.entry.public_key is not None and case.entry.public_key.key_id != case.certificate.key_id
     if case.key.fate is KeyFate.NEW or is_another_key:
         return Action.REKEY
-    return Action.RENEW if fate is KeyFate.NEW or case.is_renewal else Action.UPDATE
+    return Action.RENEW if case.is_renewal else Action.UPDATE
 
 
 def new_algorithms(changes: Iterable[Change]) -> list[KeyAlgorithm]:

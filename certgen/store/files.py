@@ -156,7 +156,7 @@ def find_readable(text: str, output: Path) -> list[tuple[str, bytes]]:
         CertgenError: there is none, there are several, or one cannot be read.
     """
     if text == "-" and sys.stdin is not None:
-        return [("standard input", sys.stdin.buffer.read(MAXIMUM_FILE))]
+        return [("standard input", _standard_input())]
     try:
         paths = _paths_of(text, output)
     except OSError:
@@ -216,6 +216,14 @@ def append_private(path: Path) -> None:
             os.fchmod(descriptor, PRIVATE_MODE)
         finally:
             os.close(descriptor)
+
+
+def _standard_input() -> bytes:
+    content = sys.stdin.buffer.read(MAXIMUM_FILE + 1)
+    if len(content) > MAXIMUM_FILE:
+        message = f"standard input has more than {MAXIMUM_FILE} bytes"
+        raise CertgenError([error("unreadable", message, where="standard input")])
+    return content
 
 
 def _paths_of(text: str, output: Path) -> list[Path]:
