@@ -687,11 +687,7 @@ class TestInterrupted:
         """Give the rendered files by path, staged ones aside."""
         if run:
             scene.run()
-        return {
-            path: record.content
-            for path, record in take_snapshot(scene.tree).items()
-            if path.endswith(".conf")
-        }
+        return {path: record.content for path, record in take_snapshot(scene.tree).items() if path.endswith(".conf")}
 
     def test_a_spec_edited_again_after_an_interruption_is_carried_out(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
