@@ -258,17 +258,19 @@ TRACE = """\
 7 close(4</tmp/t/output/a>)      = 0
 7 close(4</tmp/t/output/a (deleted)>)      = 0
 7 renameat(5</tmp/t/output>, "a", AT_FDCWD</tmp/t>, "/etc/b") = -1 EIO (Input/output error) (INJECTED)
+7 utimensat(4</tmp/t/output/a>, NULL, NULL, 0) = 0
 7 fsync(4</tmp/t/output/a>) = ?
 7 +++ killed by SIGKILL +++
 """
 
 
 def test_a_trace_is_read() -> None:
-    made, wrote, closed, again, renamed, synced = parse_trace(TRACE, "/tmp/t")  # noqa: S108 - nothing is there
+    made, wrote, closed, again, renamed, dated, synced = parse_trace(TRACE, "/tmp/t")  # noqa: S108 - nothing is there
     assert made == Call("openat", 1, ("output/a",), "O_WRONLY|O_CREAT|O_EXCL", 4)
     assert (wrote.paths, closed.is_after_write, again.is_after_write) == (("output/a",), True, False)
     assert (again.ordinal, again.paths) == (2, ("output/a",))
     assert (renamed.paths, renamed.result, renamed.is_injected) == (("output/a", "/etc/b"), -1, True)
+    assert dated.paths == ("output/a",)
     assert (synced.result, synced.is_injected) == (None, False)
     with pytest.raises(ValueError, match="started processes or threads"):
         parse_trace(TRACE + TRACE.replace("7 ", "8 ", 1), "/tmp/t")  # noqa: S108 - nothing is there

@@ -85,7 +85,7 @@ class Point:
 
 def calls_on_output(calls: Iterable[Call]) -> tuple[Call, ...]:
     """Choose the calls about the output and what is below it, and those about all there is."""
-    return tuple(call for call in calls if not call.paths or any(map(_is_of_output, call.paths)))
+    return tuple(call for call in calls if call.name == "sync" or any(map(_is_of_output, call.paths)))
 
 
 def _is_of_output(path: str) -> bool:

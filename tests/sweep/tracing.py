@@ -128,12 +128,11 @@ def _calls(lines: Iterable[str], folder: str) -> Iterator[Call]:
 
 
 def _paths(name: str, arguments: str, folder: str) -> Iterator[str]:
-    if name not in _OF_PATHS or name == "fstat":
+    words = [] if name in _OF_DESCRIPTORS else list(_WORDS.finditer(arguments))
+    if name not in _OF_PATHS or not any(found["path"] is None for found in words):
         yield from (_plain(found["path"]) for found in _DESCRIPTOR.finditer(arguments))
-    if name in _OF_DESCRIPTORS:
-        return
     base = folder
-    for found in _WORDS.finditer(arguments):
+    for found in words:
         if found["path"] is not None:
             base = _plain(found["path"])
             continue
