@@ -3,9 +3,11 @@
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterable
+from fnmatch import fnmatch
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -15,6 +17,7 @@ if not __package__:
 
 from sweep.campaign import choose, judge_all, prepare_all, rows_of
 from sweep.judgement import Verdict
+from sweep.scenarios import SCENARIOS
 
 _OFTEN: Final = 100
 
@@ -28,12 +31,17 @@ def say(line: str) -> None:
 def main() -> int:
     """Sweep, print a table, and give the exit code."""
     asked = _arguments()
+    signal.signal(
+        signal.SIGTERM, lambda _number, _frame: sys.exit(143)
+    )  # through the `with` below: the trees hold keys
     if shutil.which("strace") is None:
         sys.stderr.write("strace is not here: apt-get install strace\n")
         return 2
     with tempfile.TemporaryDirectory(prefix="certgen-sweep-", dir=asked.folder) as name:
         folder = Path(name).resolve()
-        prepared = prepare_all(folder)
+        names = [point.partition("/")[0] for point in asked.points] or ["*"]
+        wanted = [scenario for scenario in SCENARIOS if any(fnmatch(scenario.name, name) for name in names)]
+        prepared = prepare_all(folder, wanted)
         points = choose(prepared.values(), asked.points)
         say(f"{len(points)} points in {len({point.scenario for point in points})} scenarios, {asked.jobs} at a time")
         verdicts = judge_all(prepared, points, folder, asked.jobs, _Teller(len(points)))

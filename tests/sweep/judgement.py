@@ -168,9 +168,10 @@ def faults_of_failed(finished: Finished, point: Point, known: Iterable[Tree] = (
 
 def _names_a_path(words: str, point: Point, known: Iterable[Tree]) -> bool:
     """Whether an error names a path that a user knows: absolute, from where the run is, or within the tree."""
-    inside = {path for tree in known for path in (*tree.files, *tree.folders) if set(path) & set("/.")}
-    inside |= {path.removeprefix("output/shop/") for path in point.call.paths} | {".certgen/journal", ".certgen/new/0"}
-    paths = {"output/shop", *inside, *(f"output/shop/{path}" for path in inside)}
+    inside = {path for tree in known for path in (*tree.files, *tree.folders)} | {_JOURNAL, ".certgen/new/0"}
+    inside |= {path.removeprefix("output/shop/") for path in point.call.paths}
+    unmistakable = {path for path in inside if set(path) & set("/.")} | {*point.call.paths}
+    paths = {"output/shop", *unmistakable, *(f"output/shop/{path}" for path in inside)}
     named = {found.rstrip("./:") for found in _PATH.findall(words)}
     named |= {f"output{path.rpartition('/output')[2]}" for path in named if path.startswith("/")}
     return ("error[" in words or "Error: " in words) and not named.isdisjoint(paths)
