@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 LABEL = "a" * 63
 LONGEST_NAME = ".".join([LABEL, LABEL, LABEL, "a" * 61])
 

@@ -84,19 +84,41 @@ class TestTheTree:
                     "servers/mail",
                 )
             ],
+            [],
         )
-        (change,), warnings = removed_orphans(shop(), observed, prune=True)
+        (change,), warnings, obstacles = removed_orphans(shop(), observed, prune=True)
         assert (change.action, change.reasons) == (
             Action.REMOVE,
             (Reason(ReasonCode.ORPHANED, what="not in the spec"),),
         )
-        assert warnings == []
+        assert (warnings, obstacles) == ([], [])
+
+    def test_of_an_orphan_of_which_a_file_cannot_be_looked_at(self) -> None:
+        disk = disk_of(shop(member(MAIL)))
+        observed = disk.observed()
+        closed = FileState(FileKind.CLOSED, reason="Input/output error")
+        found = observed.entries[MAIL]
+        entries = {**observed.entries, MAIL: replace(found, files={**found.files, "key.pem": closed})}
+        message = "servers/mail/key.pem cannot be looked at, and so not be removed: Input/output error"
+        help_ = "run certgen as its owner, or mend the permissions"
+        _, _, obstacles = removed_orphans(shop(), replace(observed, entries=entries), prune=True)
+        assert obstacles == [error("unreadable", message, help=help_, where="servers/mail/key.pem")]
+        assert removed_orphans(shop(), replace(observed, entries=entries), prune=False)[2] == []
+
+    def test_of_an_orphan_of_which_a_file_is_too_large_to_be_read(self) -> None:
+        disk = disk_of(shop(member(MAIL)))
+        observed = disk.observed()
+        found = observed.entries[MAIL]
+        large = FileState(FileKind.UNREADABLE, reason="it has more than 65536 bytes")
+        entries = {**observed.entries, MAIL: replace(found, files={**found.files, "key.pem": large})}
+        (change,), _, _ = removed_orphans(shop(), replace(observed, entries=entries), prune=True)
+        assert "key.pem" in change.removes
 
     @pytest.mark.parametrize("prune", [False, True])
     def test_of_an_orphan_that_holds_what_the_spec_names(self, prune: bool) -> None:
         disk = disk_of(shop(member(MAIL), member(NODE)))
         used = frozenset({"servers/mail/key.pem", "servers/mail/cert.pem"})
-        changes, warnings = removed_orphans(shop(), replace(disk.observed(), protected=used), prune=prune)
+        changes, warnings, _ = removed_orphans(shop(), replace(disk.observed(), protected=used), prune=prune)
         message = "servers/mail stays: the spec names cert.pem, key.pem of it as a file of yours"
         assert warnings[0] == warning("left-alone", message, "move it out of the tree, beside the spec", "servers/mail")
         assert [str(change.address) for change in changes] == ["peers/node"] * prune

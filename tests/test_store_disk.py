@@ -190,6 +190,26 @@ def test_folders_that_hold_nothing_any_more_go(tmp_path: Path) -> None:
     assert tmp_path.is_dir()
 
 
+def test_a_folder_that_is_a_link_or_is_gone_is_no_reason_to_stop(tmp_path: Path) -> None:
+    (tmp_path / "away/go").mkdir(parents=True)
+    (tmp_path / "servers").mkdir()
+    (tmp_path / "servers/api").symlink_to(tmp_path / "away")
+    disk.remove_empty_folders(tmp_path, ["servers/api/key.pem", "clients/gone/key.pem"])
+    assert (tmp_path / "servers/api").is_symlink()
+
+
+def test_a_folder_that_the_disk_does_not_let_go_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "servers/api").mkdir(parents=True)
+
+    def refuse(folder: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    monkeypatch.setattr(Path, "rmdir", refuse)
+    with pytest.raises(OSError, match="Permission denied") as caught:
+        disk.remove_empty_folders(tmp_path, ["servers/api/key.pem"])
+    assert caught.value.filename == str(tmp_path / "servers/api")
+
+
 # What is refused beforehand
 
 

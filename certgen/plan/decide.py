@@ -74,11 +74,11 @@ class _Decision:
                 self._take_supplied(entry)
             else:
                 self._decide(entry)
-        orphans, warnings = removed_orphans(self._bundle, self._observed, prune=self._requests.prune)
+        orphans, warnings, closed = removed_orphans(self._bundle, self._observed, prune=self._requests.prune)
         modes, unmended = mode_changes(self._bundle, self._observed, self._changes)
         self._notices += [*warnings, *unmended, *tree_warnings(self._observed)]
         before, after, obstacles = tree_files(self._bundle, self._observed, is_changed=bool(self._changes or orphans))
-        self._obstacles += [*obstacles, *self._missing_signers()]
+        self._obstacles += [*closed, *obstacles, *self._missing_signers()]
         if self._elsewhere:
             self._notices.append(notices.keys_elsewhere(self._elsewhere, self._bundle.name))
         return Plan(

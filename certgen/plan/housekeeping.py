@@ -61,10 +61,17 @@ def removals(entry: Entry, observed: Observed, *, prune: bool) -> tuple[tuple[st
     return tuple(names), warnings
 
 
-def removed_orphans(bundle: Bundle, observed: Observed, *, prune: bool) -> tuple[tuple[Change, ...], list[Diagnostic]]:
-    """Find the entries that the spec no longer has: a warning each, or with `prune` a removal."""
+def removed_orphans(
+    bundle: Bundle, observed: Observed, *, prune: bool
+) -> tuple[tuple[Change, ...], list[Diagnostic], list[Diagnostic]]:
+    """Find the entries that the spec no longer has.
+
+    Returns:
+        With `prune` the removals; warnings; and what is in the way of a removal.
+    """
     changes: list[Change] = []
     warnings: list[Diagnostic] = []
+    obstacles: list[Diagnostic] = []
     for address in orphans(bundle, observed):
         found, listed = observed[address], observed.manifest.entries[address].files
         used = sorted(name for name in listed if f"{address}/{name}" in observed.protected)
@@ -72,14 +79,16 @@ def removed_orphans(bundle: Bundle, observed: Observed, *, prune: bool) -> tuple
             message = f"{address} stays: the spec names {', '.join(used)} of it as a file of yours"
             help_ = "move it out of the tree, beside the spec"
             warnings.append(_warning("left-alone", message, help_, str(address)))
-        elif prune:
-            names = tuple(sorted(name for name in listed if found.file(name).kind is FileKind.FILE))
-            reasons = (Reason(ReasonCode.ORPHANED, what="not in the spec"),)
-            changes.append(Change(address, Action.REMOVE, reasons, removes=names))
-        else:
+        elif not prune:
             message = f"{address} is not in the spec and stays on disk"
             warnings.append(_warning("orphan", message, "remove it with `--prune`", str(address)))
-    return tuple(changes), warnings
+        else:
+            states = {name: found.file(name) for name in sorted(listed)}
+            obstacles += [_closed(f"{address}/{name}", s) for name, s in states.items() if s.kind is FileKind.CLOSED]
+            names = tuple(name for name, s in states.items() if s.kind in {FileKind.FILE, FileKind.UNREADABLE})
+            reasons = (Reason(ReasonCode.ORPHANED, what="not in the spec"),)
+            changes.append(Change(address, Action.REMOVE, reasons, removes=names))
+    return tuple(changes), warnings, obstacles
 
 
 def orphans(bundle: Bundle, observed: Observed) -> list[Address]:
@@ -204,6 +213,11 @@ def _foreign(path: str, state: FileState) -> Diagnostic:
     what = state.kind.value if state.kind is FileKind.OTHER else "a file that certgen did not write"
     message = f"{path} is {what}, and it is in the way"
     return error("foreign-file", message, help="move it away", where=path)
+
+
+def _closed(path: str, state: FileState) -> Diagnostic:
+    message = f"{path} cannot be looked at, and so not be removed: {state.reason}"
+    return error("unreadable", message, help="run certgen as its owner, or mend the permissions", where=path)
 
 
 def _warning(code: str, message: str, help_: str, where: str) -> Diagnostic:

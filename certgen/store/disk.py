@@ -21,6 +21,8 @@ CLOSED_FOLDER_MODE: Final = 0o700
 SYNC_ALL_FROM: Final = 32
 """Paths from which one sync of the whole file system is cheaper than one for each."""
 
+_STILL_NEEDED: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY, errno.ENOTDIR})
+"""What the systems say of a folder that holds something, is mounted on, or is none."""
 _LATEST_MARK: Final = 10**18
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -191,11 +193,21 @@ def nearest_folder(folder: Path) -> Path:
 
 
 def remove_empty_folders(root: Path, paths: Sequence[str]) -> None:
-    """Remove the folders above some paths of a tree that hold nothing any more."""
+    """Remove the folders above some paths of a tree that hold nothing any more; a mount point stays.
+
+    Raises:
+        OSError: the disk refused.
+    """
     for path in paths:
-        with suppress(OSError):
-            for folder in Path(path).parents[:-1]:
+        for folder in Path(path).parents[:-1]:
+            try:
                 (root / folder).rmdir()
+            except FileNotFoundError:
+                continue
+            except OSError as reason:
+                if reason.errno not in _STILL_NEEDED:
+                    raise
+                break
 
 
 def _sync_file_system(folder: Path) -> bool:

@@ -248,8 +248,8 @@ class Writer:
                     disk.refuse_link(self._root / parent)
                 (self._root / path).unlink()
                 changed.add((self._root / path).parent)
-        disk.remove_empty_folders(self._root, batch.removes)
         with explained(self._root):
+            disk.remove_empty_folders(self._root, batch.removes)
             disk.sync(self._root, sorted({disk.nearest_folder(folder) for folder in changed}))
 
     def _write_extended(self, journal: Journal) -> None:
