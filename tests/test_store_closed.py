@@ -2,6 +2,8 @@
 
 import errno
 import os
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -163,6 +165,37 @@ def test_the_manifest_that_is_added_to_keeps_its_mode(interrupted: Tree, before:
     state = interrupted.read(["manifest.json"])["manifest.json"]
     assert (state.kind, state.mode) == (FileKind.FILE, after)
     assert list(parse_manifest(state.content).entries) == [Address.parse("servers/api")]
+
+
+@pytest.mark.parametrize("path", [".certgen", ".certgen/new", ".certgen/new/0", ".certgen/journal"])
+def test_what_was_committed_to_is_not_thrown_away_because_it_cannot_be_looked_at(
+    interrupted: Tree, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """At the first look, at the second, and so on, until there are no more looks to refuse."""
+    lstat = Path.lstat
+    for number in range(1, 100):
+        looks = count(1)
+
+        def refuse(found: Path, number: int = number, looks: Iterator[int] = looks) -> os.stat_result:
+            if found == interrupted.root / path and next(looks) == number:
+                raise OSError(errno.EIO, "Input/output error", str(found))
+            return lstat(found)
+
+        with writing(interrupted.root) as writer:
+            monkeypatch.setattr(Path, "lstat", refuse)
+            try:
+                recovery = writer.recover()
+            except CertgenError:
+                pass
+            else:
+                assert recovery is Recovery.COMPLETED
+                break
+            finally:
+                monkeypatch.setattr(Path, "lstat", lstat)
+            assert (interrupted.root / ".certgen/new/1").exists() != (interrupted.root / "servers/api/key.pem").exists()
+            assert (interrupted.root / ".certgen/journal").exists()
+    assert number > 1
+    assert (interrupted.root / "servers/api/key.pem").exists()
 
 
 def test_of_a_batch_the_rest_is_moved_where_the_first_was_already(tree: Tree) -> None:

@@ -134,13 +134,13 @@ class Tree:
             CertgenError: it cannot be looked at.
         """
         if not self._is_journal_read:
-            self._is_journal_read = True
             state = self._look(JOURNAL_NOTE)
             self.refuse_closed({JOURNAL_NOTE: state})
             found = parse_journal(state.content) if state.kind is FileKind.FILE else None
             if found is not None and self._is_from_here(found):
                 self._journal = found
                 self._staged, self._removed = found.staged(), found.removed()
+            self._is_journal_read = True
         return self._journal
 
     def is_interrupted(self) -> bool:
@@ -174,7 +174,9 @@ class Tree:
 
     def _is_from_here(self, journal: Journal) -> bool:
         """Whether a journal is that of a run in this very folder: git and copies bring others along."""
-        if self._fault_of_folder(STAGING_FOLDER) is not None:
+        fault = self._fault_of_folder(STAGING_FOLDER)
+        if fault is not None:
+            self.refuse_closed({STAGING_FOLDER: fault})
             return False
         try:
             own, mark = (self.root / JOURNAL_NOTE).lstat(), (self.root / MARK_NOTE).lstat()
