@@ -19,6 +19,7 @@ from certgen.spec.references import ReferencedFiles, references
 from certgen.spec.resolve import resolve
 from certgen.spec.schema import Spec
 from certgen.store.files import read_beside, read_file
+from certgen.store.stamps import digest
 from certgen.tree import FileKind
 
 SUFFIXES: Final = (".certgen.yaml", ".certgen.yml", ".yaml", ".yml")
@@ -35,6 +36,8 @@ class LoadedSpec:
     """The contents of the private key files that the spec names."""
     files: tuple[Path, ...] = ()
     """Every file that the spec names."""
+    digests: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What tells each file that was read, the spec itself included, from what it was."""
 
 
 def find_specs(folder: Path) -> tuple[Path, ...]:
@@ -86,7 +89,8 @@ def load_spec(path: Path, *, reads_keys: bool = True) -> LoadedSpec:
     spec, mistakes = validate(document.plain)
     if spec is None:
         raise CertgenError(_located(document, mistakes))
-    return _complete(path, document, spec, reads_keys=reads_keys)
+    loaded = _complete(path, document, spec, reads_keys=reads_keys)
+    return replace(loaded, digests={str(path): digest(state.content), **loaded.digests})
 
 
 def load_specs(paths: Iterable[Path], *, reads_keys: bool = True) -> tuple[LoadedSpec, ...]:
@@ -135,7 +139,10 @@ def _complete(path: Path, document: Document, spec: Spec, *, reads_keys: bool) -
         raise CertgenError(located)
     keys = {file: content for file in private - sealed if (content := contents[file].content) is not None}
     named = tuple(path.parent / mention.file for mention in mentioned)
-    return LoadedSpec(path, bundle, located, keys, named)
+    digests = {
+        str(path.parent / name): digest(found.content) for name, found in contents.items() if found.content is not None
+    }
+    return LoadedSpec(path, bundle, located, keys, named, digests)
 
 
 def _located(document: Document, findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:

@@ -9,7 +9,7 @@ Time is an argument: `now` is an aware `datetime` in UTC.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Final
 
 from certgen import apply as application
-from certgen.diagnostics import CertgenError, Diagnostic, Severity, error
+from certgen.claims import unclaimed_trees
+from certgen.diagnostics import CertgenError, error
 from certgen.lifetime import shift
-from certgen.loading import LoadedSpec, claimed_name, find_specs, load_spec, load_specs, spec_name
+from certgen.loading import LoadedSpec, find_specs, load_spec, load_specs, spec_name
 from certgen.manifest import NewerManifestError
 from certgen.model import Bundle
 from certgen.observe import observe, paths_to_read, read_manifest
@@ -29,7 +30,6 @@ from certgen.plan.values import Plan, Requests
 from certgen.requests import find_address, parse_requests
 from certgen.signers.memory import MemoryKeyRing
 from certgen.spec.fields import read_moment
-from certgen.store.files import find_trees
 from certgen.store.lock import PATIENT, Patience, wait_until_free
 from certgen.store.tree import Tree
 from certgen.store.writer import writing
@@ -98,6 +98,7 @@ def apply_specs(  # noqa: PLR0913 - one argument for each choice
     *,
     jobs: int = 1,
     patience: Patience = PATIENT,
+    unchanged: Callable[[PlannedSpec], None] = lambda planned: None,  # noqa: ARG005 - as above
 ) -> tuple[application.Outcome, ...]:
     """Make the trees of specs as they say.
 
@@ -113,6 +114,7 @@ def apply_specs(  # noqa: PLR0913 - one argument for each choice
         jobs: how many processes may make RSA keys at once; more than one asks of a script that it guards its main
             module, as all that starts processes does.
         patience: how to wait for another run that holds a tree.
+        unchanged: told of each tree with which there was nothing to do.
 
     Raises:
         CertgenError: one cannot be applied, and nothing was written; or the disk refused.
@@ -122,6 +124,9 @@ def apply_specs(  # noqa: PLR0913 - one argument for each choice
     in_the_way = [d for item in planned for d in (*item.plan.obstacles, *item.plan.consents)]
     if in_the_way:
         raise CertgenError(in_the_way)
+    for item in planned:
+        if not _has_work(item):
+            unchanged(item)
     with closing(MemoryKeyRing(jobs)) as keys:
         return tuple(_apply(item, output, asked, keys, progress, patience) for item in planned)
 
@@ -196,24 +201,6 @@ def parse_wait(text: str) -> float:
     if seconds is None:
         raise CertgenError([error("bad-duration", f"`{text}` is not a duration", help="for example 10s, 5m or 0s")])
     return float(seconds)
-
-
-def unclaimed_trees(specs: Sequence[LoadedSpec], output: Path) -> tuple[Diagnostic, ...]:
-    """Warn of trees under the output that certgen made and that belong to no spec: a spec was renamed or removed.
-
-    The specs beside those given count too, so that a run over one spec does not report the others' trees.
-    """
-    folders = {loaded.path.parent for loaded in specs}
-    neighbours = {
-        claimed_name(path) for folder in folders for suffix in ("*.yaml", "*.yml") for path in folder.glob(suffix)
-    }
-    claimed = neighbours | {loaded.bundle.name for loaded in specs}
-    help_ = "was its spec renamed? Set `name:` in it, or move the folder; else remove it"
-    return tuple(
-        Diagnostic(Severity.WARNING, "unclaimed-tree", f"{tree} belongs to no spec", help=help_, where=str(tree))
-        for tree in find_trees(output)
-        if tree.name not in claimed
-    )
 
 
 def _plan_undisturbed(

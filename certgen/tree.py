@@ -94,6 +94,10 @@ def printable_name(source: str) -> str:
     return "".join(character if character.isprintable() else "?" for character in source)
 
 
+Facts = tuple[int, int, int, int, int]
+"""What tells a file from what it was: inode, size, mtime and ctime in nanoseconds, kind and mode."""
+
+
 class FileKind(StrEnum):
     """What stands at a path."""
 
@@ -116,6 +120,8 @@ class FileState:
     """Why it cannot be read."""
     is_linked: bool = False
     """Whether it has a second name, a hard link."""
+    facts: Facts | tuple[()] = field(default=(), repr=False, compare=False)
+    """What the file system says of it, by which it is known again; nothing where it was not read."""
 
 
 ABSENT: Final = FileState(FileKind.ABSENT)

@@ -17,7 +17,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "certgen"
 
 FLOORS = (
-    ("diagnostics", "starter", "lifetime", "rfc5280", "tls"),
+    ("diagnostics", "starter", "stamp", "lifetime", "rfc5280", "tls"),
     ("model", "spec.composer", "spec.document"),
     ("manifest",),
     ("tree", "certificates", "encoders", "spec.fields"),
@@ -28,8 +28,9 @@ FLOORS = (
     ("spec.inheritance",),
     ("spec.resolve", "spec.checks", "plan", "rendering"),
     ("loading", "apply"),
-    ("requests", "verify", "prove", "talk"),
+    ("requests", "claims", "verify", "prove", "talk"),
     ("pipeline", "report"),
+    ("remembering",),
     ("cli",),
     ("__main__",),
 )
@@ -49,7 +50,7 @@ DOORS = {
 }
 """Who may import each third-party library."""
 
-FILE_DOOR = {"store.files", "store.disk", "store.lock", "store.scratch", "store.writer"}
+FILE_DOOR = {"store.files", "store.disk", "store.lock", "store.scratch", "store.stamps", "store.writer"}
 """Who may open, read and write files."""
 
 FILE_WORDS = {"open", "fdopen", "read_text", "read_bytes", "write_text", "write_bytes", "mkdir", "unlink", "rmdir"}

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +22,7 @@ from strategies import SpecTree, permuted, specs
 
 from certgen.diagnostics import CertgenError
 from certgen.model import Bundle
+from certgen.plan.horizon import next_instant
 
 EXAMPLES = int(os.environ.get("CERTGEN_EXAMPLES", "0"))
 
@@ -198,3 +200,20 @@ def test_at_any_later_time_a_run_converges_and_a_second_one_writes_nothing(spec:
                 root = bundle.issuers_above(entry.address)[-1].address
                 path = (scene.tree / str(entry.address) / "cert.pem").read_bytes()
                 verify_in_process(path, (scene.tree / str(root) / "cert.pem").read_bytes(), now)
+
+
+@law
+@given(specs(), st.integers(0, 1500), st.floats(0, 1))
+def test_a_tree_in_sync_is_in_sync_until_the_instant_that_its_stamp_names(
+    spec: SpecTree, days: int, share: float
+) -> None:
+    now = NOW + timedelta(days=days)
+    with scene_of(spec) as scene:
+        scene.run()
+        scene.run(now)
+        (planned,) = scene.planned(now)
+        until = next_instant(planned.loaded.bundle, planned.observed, now) - timedelta(seconds=1)
+        between = now + timedelta(seconds=int((until - now).total_seconds() * share))
+        for moment in (between, until):
+            (later,) = scene.planned(moment)
+            assert replace(later.plan, now=now) == planned.plan

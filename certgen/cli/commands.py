@@ -26,7 +26,7 @@ from certgen.diagnostics import CertgenError
 from certgen.report.paint import printable
 
 if TYPE_CHECKING:
-    pass
+    from certgen.pipeline import PlannedSpec
 
 
 @certgen.command()
@@ -137,11 +137,13 @@ def apply(specs: tuple[Path, ...], output: Path, exit_code: bool, jobs: int | No
     screen.diagnose(unclaimed)
     bar = ProgressBar(is_shown=sys.stderr.isatty() and not screen.is_quiet)
     patience = Patience(wait(screen, "apply", options["lock_timeout"]), screen.tell)
+    unchanged: list[PlannedSpec] = []
     try:
         asked = requests(loaded, options)
         outcomes = apply_specs(
-            loaded, output, datetime.now(UTC), asked, bar.advance, jobs=jobs or cores(), patience=patience
-        )
+            loaded, output, datetime.now(UTC), asked, bar.advance,
+            jobs=jobs or cores(), patience=patience, unchanged=unchanged.append,
+        )  # fmt: skip
     except CertgenError as reason:
         bar.close()
         screen.fail("apply", reason.diagnostics)
@@ -156,6 +158,10 @@ def apply(specs: tuple[Path, ...], output: Path, exit_code: bool, jobs: int | No
         for outcome in outcomes:
             folder = output / outcome.plan.name
             screen.result(render_outcome(outcome, folder, screen.painter(sys.stdout), screen.width(sys.stdout)))
+    if unchanged and not unclaimed:
+        from certgen.cli.stamping import leave_stamps
+
+        leave_stamps(screen, unchanged, loaded, output, options)
     sys.exit(DIFFERENT if exit_code and not all(outcome.is_empty for outcome in outcomes) else SOUND)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import click
 
+from certgen import __version__
+
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="certgen")
+@click.version_option(__version__, prog_name="certgen")
 def certgen() -> None:
     """Compile a YAML spec of certificate authorities, servers and clients into a tree of PEM files.
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from io import StringIO, TextIOWrapper
+from io import StringIO
 
 import click
 
 from certgen.cli import commands, handshaking, inspecting
 from certgen.cli.group import certgen
 from certgen.cli.screen import SOUND, UNKNOWN
+from certgen.cli.terminal import escape_what_cannot_be_encoded, flush
 from certgen.diagnostics import without_keys
 from certgen.report.paint import printable
 
@@ -22,19 +22,8 @@ def run() -> None:
     """Run the command line and end with its exit code, after what it printed has really been written."""
     if sys.stdout is None or sys.stderr is None:
         sys.exit(UNKNOWN)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    code = _exit_code()
-    try:
-        sys.stdout.flush()
-    except OSError as reason:
-        if not isinstance(reason, BrokenPipeError):
-            sys.stderr.write(f"the answer cannot be written: {reason.strerror}\n")
-        # What is left in the buffer has nowhere to go; the interpreter would try again at its end, and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = UNKNOWN
-    sys.exit(code)
+    escape_what_cannot_be_encoded()
+    sys.exit(flush(_exit_code()))
 
 
 def _show(reason: click.ClickException) -> None:

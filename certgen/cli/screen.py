@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any, Final, NoReturn, TextIO
 
 import click
 
+from certgen.cli.terminal import is_colored, width
 from certgen.diagnostics import Diagnostic
 from certgen.report.paint import Painter, Style, plain, printable
 
@@ -40,18 +40,14 @@ class Screen:
 
     def painter(self, stream: TextIO) -> Painter:
         """Give the painter for a stream: colours on a terminal, or where they are asked for."""
-        if self.color == "never" or (self.color == "auto" and (not stream.isatty() or "NO_COLOR" in os.environ)):
+        if not is_colored(stream, self.color):
             return plain
         return lambda text, style: click.style(text, **_COLORS[style])
 
     @staticmethod
     def width(stream: TextIO) -> int | None:
         """Give a terminal's width in characters; None where the stream is none."""
-        if not stream.isatty():
-            return None
-        import shutil
-
-        return max(40, shutil.get_terminal_size().columns)
+        return width(stream)
 
     def result(self, text: str) -> None:
         """Print a result."""

@@ -13,6 +13,7 @@ from typing import Final
 
 from certgen.diagnostics import CertgenError, error
 from certgen.model import NAME
+from certgen.store.stamps import facts
 from certgen.tree import (
     ABSENT,
     CERTIFICATE_FILE,
@@ -66,7 +67,7 @@ def _read_opened(descriptor: int, found: os.stat_result, limit: int) -> FileStat
         return FileState(FileKind.CLOSED, mode, reason=reason.strerror or "it cannot be read")
     if len(content) > limit:
         return FileState(FileKind.UNREADABLE, mode, reason=f"it has more than {limit} bytes")
-    return FileState(FileKind.FILE, mode, content, is_linked=found.st_nlink > 1)
+    return FileState(FileKind.FILE, mode, content, is_linked=found.st_nlink > 1, facts=facts(found))
 
 
 def let_go(descriptor: int) -> None:

@@ -6,6 +6,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -13,6 +14,7 @@ from certgen.diagnostics import CertgenError, Diagnostic, error
 from certgen.journal import Journal, parse_journal
 from certgen.manifest import DamagedManifestError, Manifest, parse_manifest, render_manifest
 from certgen.store.files import MAXIMUM_FILE, is_there, read_file
+from certgen.store.stamps import facts
 from certgen.tree import (
     ABSENT,
     JOURNAL_NOTE,
@@ -24,6 +26,7 @@ from certgen.tree import (
     PUBLIC_MODE,
     STAGING_FOLDER,
     TRUST_FILE,
+    Facts,
     FileKind,
     FileState,
 )
@@ -45,6 +48,16 @@ Version = tuple[tuple[int, ...], ...]
 """Changes with every run that writes."""
 
 
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """What the file system said of what was looked at, before its content was read."""
+
+    folders: Mapping[str, Facts]
+    files: Mapping[str, Facts]
+    absent: frozenset[str]
+    """The files that were not there, or could not be read."""
+
+
 class Tree:
     """One tree, `output/shop`; it is only read."""
 
@@ -55,6 +68,8 @@ class Tree:
     def forget(self) -> None:
         """Look at the disk again, where something may have been written since."""
         self._folders: dict[str, FileState | None] = {}
+        self._facts: dict[str, Facts] = {}
+        self._absent: set[str] = set()
         self._journal: Journal | None = None
         self._is_journal_read = False
         self._staged: dict[str, str] = {}
@@ -111,6 +126,12 @@ class Tree:
         self.refuse_closed(found)
         state = found[KEYS_NOTE]
         return frozenset(state.content.decode("utf-8", "replace").splitlines())
+
+    def looks(self) -> Looks:
+        """Give what was looked at since the last `forget`, by the path in the tree."""
+        folders = {path: self._facts[path] for path, fault in self._folders.items() if fault is None}
+        files = {path: found for path, found in self._facts.items() if path not in self._folders}
+        return Looks(folders, files, frozenset(self._absent))
 
     def folder_fault(self) -> str:
         """Say why the tree's folder, or the output, is not one to write into; nothing where it is."""
@@ -208,14 +229,29 @@ class Tree:
     def _look(self, path: str, named: str = "") -> FileState:
         """Read what stands at a path, with the limit of the name that it bears or will bear."""
         fault = self._fault_of_folder(str(Path(path).parent))
-        return read_file(self.root / path, _limit(named or path)) if fault is None else fault
+        state = read_file(self.root / path, _limit(named or path)) if fault is None else fault
+        if state.facts:
+            self._facts[path] = state.facts
+        else:
+            self._absent.add(path)
+        return state
 
     def _fault_of_folder(self, path: str) -> FileState | None:
         """Say what a file has in place of a folder above it; nothing where there are folders all the way."""
         if path not in self._folders:
             above = None if path == "." else self._fault_of_folder(str(Path(path).parent))
-            self._folders[path] = above or _look_at_folder(self.root / path)
+            self._folders[path] = above or self._look_at_folder(path)
         return self._folders[path]
+
+    def _look_at_folder(self, path: str) -> FileState | None:
+        try:
+            found = (self.root / path).lstat()
+        except FileNotFoundError:
+            return ABSENT
+        except OSError as reason:
+            return FileState(FileKind.CLOSED, reason=reason.strerror or type(reason).__name__)
+        self._facts[path] = facts(found)
+        return None if stat.S_ISDIR(found.st_mode) else FileState(FileKind.OTHER, reason="a folder above is not one")
 
     def _nearest_closed(self, path: str) -> str:
         """Give the folder above a path that nobody may look into, or the path."""
@@ -225,16 +261,6 @@ class Tree:
             except OSError:
                 return str(step.parent)
         return path
-
-
-def _look_at_folder(path: Path) -> FileState | None:
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return ABSENT
-    except OSError as reason:
-        return FileState(FileKind.CLOSED, reason=reason.strerror or type(reason).__name__)
-    return None if stat.S_ISDIR(mode) else FileState(FileKind.OTHER, reason="a folder above is not one")
 
 
 def _refuse(reason: OSError) -> None:
