@@ -36,10 +36,10 @@ def closed_tree(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> Tree:
     for path in ("servers/api/cert.pem", "servers/api/key.pem", "servers/web/cert.pem"):
         (tree.root / path).parent.mkdir(parents=True, exist_ok=True)
         (tree.root / path).touch()
-    lstat, scan, shut = Path.lstat, os.scandir, tree.root / "servers/api"
+    lstat, scan, shut = os.lstat, os.scandir, tree.root / "servers/api"
 
-    def refusing(path: Path) -> os.stat_result:
-        if shut in path.parents:
+    def refusing(path: str | Path) -> os.stat_result:
+        if shut in Path(path).parents:
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return lstat(path)
 
@@ -48,7 +48,7 @@ def closed_tree(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> Tree:
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return scan(path)
 
-    monkeypatch.setattr(Path, "lstat", refusing)
+    monkeypatch.setattr(os, "lstat", refusing)
     monkeypatch.setattr(os, "scandir", refusing_scan)
     return tree
 
@@ -94,8 +94,8 @@ def test_the_keys_that_were_seen_are_told_or_it_is_said_that_they_cannot_be(
     (tree.root / note).touch()
     real = os.open
 
-    def refusing(path: Path, *more: int) -> int:
-        if path == tree.root / note:
+    def refusing(path: str | Path, *more: int) -> int:
+        if Path(path) == tree.root / note:
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return real(path, *more)
 
@@ -112,14 +112,14 @@ def test_a_folder_belongs_to_who_runs_certgen_or_to_root(
 ) -> None:
     tree.root.mkdir(parents=True)
     monkeypatch.setattr(os, "geteuid", lambda: 4321)
-    real = Path.lstat
+    real = os.lstat
 
-    def owned(path: Path) -> os.stat_result:
+    def owned(path: str | Path) -> os.stat_result:
         found = list(real(path))
-        found[4] = owner if path == tree.root else 4321
+        found[4] = owner if Path(path) == tree.root else 4321
         return os.stat_result(found)
 
-    monkeypatch.setattr(Path, "lstat", owned)
+    monkeypatch.setattr(os, "lstat", owned)
     fault = f"{tree.root} belongs to user {owner}, who could replace what is in it"
     assert tree.folder_fault() == fault * is_refused
 
@@ -172,28 +172,29 @@ def test_what_was_committed_to_is_not_thrown_away_because_it_cannot_be_looked_at
     interrupted: Tree, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     """At the first look, at the second, and so on, until there are no more looks to refuse."""
-    lstat = Path.lstat
+    lstat, is_done = os.lstat, False
     for number in range(1, 100):
         looks = count(1)
 
-        def refuse(found: Path, number: int = number, looks: Iterator[int] = looks) -> os.stat_result:
-            if found == interrupted.root / path and next(looks) == number:
+        def refuse(found: str | Path, number: int = number, looks: Iterator[int] = looks) -> os.stat_result:
+            if Path(found) == interrupted.root / path and next(looks) == number:
                 raise OSError(errno.EIO, "Input/output error", str(found))
             return lstat(found)
 
         with writing(interrupted.root) as writer:
-            monkeypatch.setattr(Path, "lstat", refuse)
+            monkeypatch.setattr(os, "lstat", refuse)
             try:
                 recovery = writer.recover()
             except CertgenError:
                 pass
             else:
-                assert recovery is Recovery.COMPLETED
+                assert recovery is Recovery.COMPLETED or is_done
                 break
             finally:
-                monkeypatch.setattr(Path, "lstat", lstat)
-            assert (interrupted.root / ".certgen/new/1").exists() != (interrupted.root / "servers/api/key.pem").exists()
-            assert (interrupted.root / ".certgen/journal").exists()
+                monkeypatch.setattr(os, "lstat", lstat)
+            is_done = (interrupted.root / "servers/api/key.pem").exists()
+            assert (interrupted.root / ".certgen/new/1").exists() != is_done
+            assert (interrupted.root / ".certgen/journal").exists() or is_done
     assert number > 1
     assert (interrupted.root / "servers/api/key.pem").exists()
 

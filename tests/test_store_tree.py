@@ -88,14 +88,14 @@ def test_a_folder_of_somebody_else_is_not_written_into(
 ) -> None:
     tree.root.mkdir(parents=True)
     monkeypatch.setattr(os, "geteuid", lambda: 4321)
-    real = Path.lstat
+    real = os.lstat
 
-    def lstat(path: Path) -> os.stat_result:
+    def lstat(path: str | Path) -> os.stat_result:
         found = list(real(path))
         found[4] = owner if path == tmp_path / which else 4321
         return os.stat_result(found)
 
-    monkeypatch.setattr(Path, "lstat", lstat)
+    monkeypatch.setattr(os, "lstat", lstat)
     assert ("belongs to user 1234" in tree.folder_fault()) is (owner == 1234)
 
 

@@ -414,7 +414,7 @@ def test_a_folder_in_place_of_a_file_is_refused_before_the_commit(root: Path) ->
 
 def test_a_folder_that_is_closed_is_refused_before_the_commit(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (root / "servers").mkdir(parents=True)
-    monkeypatch.setattr(os, "access", lambda path, *_, **__: path != root / "servers")
+    monkeypatch.setattr(os, "access", lambda path, *_, **__: Path(path) != root / "servers")
     with pytest.raises(CertgenError) as caught:
         write(root, FileWrite("servers/api/cert.pem", b"x", PUBLIC))
     assert "servers cannot be written: Permission denied" in caught.value.diagnostics[0].message
@@ -545,16 +545,16 @@ def test_a_removal_takes_the_empty_folders_along_and_no_other(root: Path) -> Non
 def test_a_folder_that_goes_is_synced_in_the_one_above(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(root, *(FileWrite(f"servers/{name}/cert.pem", b"x", PUBLIC) for name in ("api", "web")))
     synced: list[Path] = []
-    monkeypatch.setattr(primitives, "_with_descriptor", lambda path, _call: synced.append(path))
+    monkeypatch.setattr(primitives, "_with_descriptor", lambda path, _call: synced.append(Path(path)))
     write(root, removes=("servers/api/cert.pem",))
     assert root / "servers" in synced
 
 
 def test_what_cannot_be_moved_is_named_by_where_it_belongs(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(source: Path, _target: Path) -> None:
-        raise PermissionError(errno.EPERM, "Operation not permitted", str(source))
+    def refuse(source: str, _target: str) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted", source)
 
-    monkeypatch.setattr(Path, "replace", refuse)
+    monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(CertgenError) as caught:
         write(root, FileWrite("servers/api/cert.pem", b"x", PUBLIC))
     message = f"{root}/servers/api/cert.pem cannot be written: Operation not permitted"

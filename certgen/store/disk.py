@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from certgen.store.files import READ_FLAGS, is_there
+from certgen.store.files import READ_FLAGS, is_there, let_go
 from certgen.tree import PRIVATE_MODE
 
 FOLDER_MODE: Final = 0o755
@@ -27,16 +27,21 @@ _LATEST_MARK: Final = 10**18
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def create(path: Path, content: bytes, mode: int) -> None:
+def create(path: str | Path, content: bytes, mode: int) -> None:
     """Write a new file, closed to others from its first byte, and give it its mode.
 
     Raises:
         OSError: there is a file, or the disk refused.
     """
     descriptor = os.open(path, _CREATE, PRIVATE_MODE)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
+    try:
+        while content:
+            content = content[os.write(descriptor, content) :]
         os.fchmod(descriptor, mode)
+    except OSError:
+        let_go(descriptor)
+        raise
+    os.close(descriptor)
 
 
 def open_log(path: Path) -> int:
@@ -71,7 +76,7 @@ def mark(path: Path) -> int:
         os.close(descriptor)
 
 
-def sync(root: Path, paths: Sequence[Path]) -> None:
+def sync(root: Path, paths: Sequence[str | Path]) -> None:
     """Wait until files and folders are on the disk, a folder with the names in it.
 
     Args:
@@ -86,64 +91,77 @@ def sync(root: Path, paths: Sequence[Path]) -> None:
             _with_descriptor(path, os.fsync)
 
 
-def make_folder(root: Path, path: str, made: set[Path]) -> None:
+def make_folder(root: Path, path: str, made: set[str]) -> None:
     """Make a folder of a tree, and those above it; a link in its place is refused, not followed.
 
     Args:
         root: the tree's folder; it is made too.
-        path: the folder, relative to the root.
-        made: takes every folder in which a name is new.
+        path: the folder, relative to the root; empty for the root itself.
+        made: takes every folder in which a name is new; those that are in it are known to be folders.
 
     Raises:
         OSError: the disk refused, or something else is in the way.
     """
-    refuse_link(root)
-    missing = [] if is_there(root) else [folder for folder in (root, *root.parents) if not is_there(folder)]
-    for folder in reversed(missing):
-        folder.mkdir(FOLDER_MODE, exist_ok=True)
-        made.add(folder.parent.resolve())
-    step = root
-    for part in Path(path).parts:
-        above, step = step, step / part
-        with suppress(FileExistsError):
-            step.mkdir(CLOSED_FOLDER_MODE if path.startswith(".") else FOLDER_MODE)
-            made.add(above)
+    step = str(root)
+    if step not in made:
         refuse_link(step)
+        missing = [] if is_there(step) else [folder for folder in (root, *root.parents) if not is_there(folder)]
+        for folder in reversed(missing):
+            folder.mkdir(FOLDER_MODE, exist_ok=True)
+            made.add(str(folder.parent.resolve()))
+    for part in path.split("/") if path else ():
+        above, step = step, f"{step}/{part}"
+        if step in made:
+            continue
+        try:
+            os.mkdir(step, CLOSED_FOLDER_MODE if path.startswith(".") else FOLDER_MODE)
+            made.add(above)
+        except FileExistsError:
+            refuse_link(step)
     made.add(step)
 
 
-def refuse_link(folder: Path) -> None:
+def refuse_link(folder: str | Path) -> None:
     """Refuse what stands in a folder's place and is none.
 
     Raises:
         NotADirectoryError: it is a link or a file.
         OSError: it cannot be looked at.
     """
-    with suppress(FileNotFoundError):
-        if not stat.S_ISDIR(os.lstat(folder).st_mode):
-            raise NotADirectoryError(errno.ENOTDIR, "a link or a file is in the way", str(folder))
+    _is_folder(folder)
 
 
-def refuse_closed(root: Path, path: str) -> None:
-    """Refuse beforehand a folder of a tree, there or not, to which no file can be moved.
+def refuse_closed(root: Path, path: str, open_: set[str]) -> bool:
+    """Refuse beforehand a folder of a tree to which no file can be moved, be it there or the nearest above it.
+
+    Args:
+        root: the tree's folder.
+        path: the folder, relative to the root; empty for the root itself.
+        open_: takes the folders that are there and open; those that are in it are not looked at again.
+
+    Returns:
+        Whether the folder is there.
 
     Raises:
         OSError: something else is in the way, or what is there is closed, or on another file system.
     """
-    folder = root
-    for part in Path(path).parts:
-        step = folder / part
-        refuse_link(step)
-        if not is_there(step):
+    folder, is_whole = str(root), True
+    for part in path.split("/") if path else ():
+        step = f"{folder}/{part}"
+        if step not in open_ and not _is_folder(step):
+            is_whole = False
             break
         folder = step
-    if not os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
-    if folder.stat().st_dev != root.stat().st_dev:
-        raise OSError(errno.EXDEV, "it is on another file system than its tree", str(folder))
+    if folder not in open_:
+        if not os.access(folder, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
+        if os.stat(folder).st_dev != os.stat(root).st_dev:
+            raise OSError(errno.EXDEV, "it is on another file system than its tree", folder)
+        open_.add(folder)
+    return is_whole
 
 
-def refuse_folder(path: Path) -> None:
+def refuse_folder(path: str | Path) -> None:
     """Refuse beforehand a folder in a file's place.
 
     Raises:
@@ -210,6 +228,17 @@ def remove_empty_folders(root: Path, paths: Sequence[str]) -> None:
                 break
 
 
+def _is_folder(path: str | Path) -> bool:
+    """Whether a folder stands at a path; what stands there and is none is refused."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISDIR(found.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, "a link or a file is in the way", str(path))
+    return True
+
+
 def _sync_file_system(folder: Path) -> bool:
     """Call syncfs(2), which unlike sync(2) says when the disk refused; False where there is none."""
     if sys.platform != "linux":
@@ -227,7 +256,7 @@ def _sync_file_system(folder: Path) -> bool:
     return True
 
 
-def _with_descriptor(path: Path, call: Callable[[int], None]) -> None:
+def _with_descriptor(path: str | Path, call: Callable[[int], None]) -> None:
     descriptor = os.open(path, READ_FLAGS)
     try:
         call(descriptor)

@@ -34,7 +34,7 @@ READ_FLAGS: Final = (
 )
 
 
-def read_file(path: Path, limit: int = MAXIMUM_FILE) -> FileState:
+def read_file(path: str | Path, limit: int = MAXIMUM_FILE) -> FileState:
     """Read a regular file without following a link; what cannot be read is told as such, never raised.
 
     Args:
@@ -76,14 +76,14 @@ def let_go(descriptor: int) -> None:
         os.close(descriptor)
 
 
-def is_there(path: Path) -> bool:
+def is_there(path: str | Path) -> bool:
     """Tell whether something stands at a path, be it a link that leads nowhere.
 
     Raises:
         OSError: that cannot be told, which is another answer than no.
     """
     try:
-        path.lstat()
+        os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return False
     return True
@@ -108,7 +108,7 @@ def read_beside(folder: Path, name: str) -> FileContent:
             return FileContent(None, f"cannot be read: {state.reason}")
 
 
-def _unopened(path: Path, reason: OSError) -> FileState:
+def _unopened(path: str | Path, reason: OSError) -> FileState:
     try:
         mode = os.lstat(path).st_mode
     except OSError:
@@ -257,7 +257,7 @@ def _content(path: Path) -> bytes:
 
 
 @contextmanager
-def explained(path: Path, *, is_exact: bool = False) -> Iterator[None]:
+def explained(path: str | Path, *, is_exact: bool = False) -> Iterator[None]:
     """Turn what the disk refuses into a diagnostic.
 
     Args:

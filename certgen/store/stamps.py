@@ -123,6 +123,7 @@ def holds(stamp: Stamp, output: str, name: str, digests: dict[str, str]) -> bool
         and stamp.folders[:1] == [_ROOT]
         and stamp.files[:2] == _TREE_FILES
         and _is_folder(output)
+        and _is_folder(root)
         and _is_folder(f"{root}/{_MACHINE_FOLDER}")
         and _is_at_rest(os.listdir(f"{root}/{_MACHINE_FOLDER}"), stamp)
         and trees_in(output) == stamp.trees

@@ -40,6 +40,7 @@ MAXIMUM_KEYS_NOTE: Final = 8 * 1024 * 1024
 MAXIMUM_NOTE: Final = 64 * 1024 * 1024
 """Bytes of a manifest, or of what this machine notes: they grow with the fleet."""
 
+_ROOT: Final = "."
 _LOOKS: Final = 20
 _PAUSE: Final = 0.05
 _Found = TypeVar("_Found")
@@ -63,6 +64,7 @@ class Tree:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._base = str(root)
         self.forget()
 
     def forget(self) -> None:
@@ -137,7 +139,7 @@ class Tree:
         """Say why the tree's folder, or the output, is not one to write into; nothing where it is."""
         for folder in (self.root.parent, self.root):
             try:
-                found = folder.lstat()
+                found = os.lstat(folder)
             except OSError:
                 continue
             if stat.S_ISLNK(found.st_mode):
@@ -200,7 +202,7 @@ class Tree:
             self.refuse_closed({STAGING_FOLDER: fault})
             return False
         try:
-            own, mark = (self.root / JOURNAL_NOTE).lstat(), (self.root / MARK_NOTE).lstat()
+            own, mark = os.lstat(self.root / JOURNAL_NOTE), os.lstat(self.root / MARK_NOTE)
         except FileNotFoundError:
             return False
         except OSError as reason:
@@ -210,7 +212,7 @@ class Tree:
 
     def _version_of(self, path: str) -> tuple[int, ...]:
         try:
-            found = (self.root / path).lstat()
+            found = os.lstat(self.root / path)
         except OSError:
             return ()
         return (found.st_ino, found.st_size, found.st_mtime_ns)
@@ -228,8 +230,8 @@ class Tree:
 
     def _look(self, path: str, named: str = "") -> FileState:
         """Read what stands at a path, with the limit of the name that it bears or will bear."""
-        fault = self._fault_of_folder(str(Path(path).parent))
-        state = read_file(self.root / path, _limit(named or path)) if fault is None else fault
+        fault = self._fault_of_folder(path.rpartition("/")[0] or _ROOT)
+        state = read_file(f"{self._base}/{path}", _limit(named or path)) if fault is None else fault
         if state.facts:
             self._facts[path] = state.facts
         else:
@@ -239,13 +241,14 @@ class Tree:
     def _fault_of_folder(self, path: str) -> FileState | None:
         """Say what a file has in place of a folder above it; nothing where there are folders all the way."""
         if path not in self._folders:
-            above = None if path == "." else self._fault_of_folder(str(Path(path).parent))
+            above = None if path == _ROOT else self._fault_of_folder(path.rpartition("/")[0] or _ROOT)
             self._folders[path] = above or self._look_at_folder(path)
         return self._folders[path]
 
     def _look_at_folder(self, path: str) -> FileState | None:
         try:
-            found = (self.root / path).lstat()
+            # A dot after the root would be looked up behind a link in its place.
+            found = os.lstat(self._base if path == _ROOT else f"{self._base}/{path}")
         except FileNotFoundError:
             return ABSENT
         except OSError as reason:
@@ -257,7 +260,7 @@ class Tree:
         """Give the folder above a path that nobody may look into, or the path."""
         for step in (*reversed(Path(path).parents), Path(path)):
             try:
-                (self.root / step).lstat()
+                os.lstat(self.root / step)
             except OSError:
                 return str(step.parent)
         return path

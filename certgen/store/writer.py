@@ -59,7 +59,7 @@ def writing(root: Path, patience: Patience = PATIENT) -> Iterator[Writer]:
     Raises:
         CertgenError: the lock cannot be made, or another run holds it for too long.
     """
-    made: set[Path] = set()
+    made: set[str] = set()
     with explained(root / MACHINE_FOLDER):
         disk.make_folder(root, MACHINE_FOLDER, made)
     with hold(root / LOCK_NOTE, root, patience):
@@ -78,10 +78,11 @@ class Writer:
         made: folders in which names are new and not yet synced.
     """
 
-    def __init__(self, tree: Tree, made: set[Path]) -> None:
+    def __init__(self, tree: Tree, made: set[str]) -> None:
         self.tree = tree
         self._made = made
         self._root = tree.root
+        self._base = str(tree.root)
         self._name = tree.root.name
         self._extends = True
         self._head = b""
@@ -140,7 +141,7 @@ class Writer:
             for write in writes:
                 self._number += 1
                 staged[write.path] = str(self._number)
-                self._stage(write, self._root / STAGING_FOLDER / staged[write.path])
+                self._stage(write, f"{self._base}/{STAGING_FOLDER}/{staged[write.path]}")
             spares = {write.path: write.keep_old_as for write in writes if write.keep_old_as is not None}
             batch = Batch(staged, spares, tuple(removes), lines or {})
             with _undisturbed():
@@ -191,15 +192,19 @@ class Writer:
 
     def _refuse_beforehand(self, paths: Sequence[str]) -> None:
         """Find what would stop a batch halfway, while it can still be left alone."""
-        for folder in dict.fromkeys(str(Path(path).parent) for path in paths):
-            with explained(self._root / folder):
-                disk.refuse_closed(self._root, folder)
+        is_there: dict[str, bool] = {}
+        seen: set[str] = set()
         for path in paths:
-            with explained(self._root / path):
-                disk.refuse_folder(self._root / path)
+            folder = path.rpartition("/")[0]
+            if folder not in is_there:
+                with explained(f"{self._base}/{folder}"):
+                    is_there[folder] = disk.refuse_closed(self._root, folder, seen)
+            if is_there[folder]:
+                with explained(f"{self._base}/{path}"):
+                    disk.refuse_folder(f"{self._base}/{path}")
 
-    def _stage(self, write: FileWrite, staged: Path) -> None:
-        with explained(self._root / write.path, is_exact=True):
+    def _stage(self, write: FileWrite, staged: str) -> None:
+        with explained(f"{self._base}/{write.path}", is_exact=True):
             disk.create(staged, write.content, write.mode)
 
     def _opened_log(self) -> int:
@@ -213,16 +218,16 @@ class Writer:
             with explained(path):
                 self._log = disk.open_log(path)
                 self._head = render_head(self._name, os.fstat(self._log).st_ino, mark, extends=self._extends)
-                self._made.add(path.parent)
+                self._made.add(str(path.parent))
         return self._log
 
     def _append(self, log: int, batch: Batch) -> None:
         """Commit: what was staged is on the disk before the line that speaks of it."""
         staging = self._root / STAGING_FOLDER
         with explained(staging):
-            folders = sorted({staging, *self._made})
-            staged = [staging / name for name in batch.moves.values()]
-            disk.sync(self._root, [*staged, self._root / MARK_NOTE, *folders])
+            folders = sorted({str(staging), *self._made})
+            staged = [f"{self._base}/{STAGING_FOLDER}/{name}" for name in batch.moves.values()]
+            disk.sync(self._root, [*staged, f"{self._base}/{MARK_NOTE}", *folders])
             self._made.clear()
         with explained(self._root / JOURNAL_NOTE):
             disk.append(log, self._head + render_batch(batch))
@@ -230,27 +235,31 @@ class Writer:
 
     def _publish(self, batch: Batch) -> None:
         """Move and remove what a batch says; what has been done already is not done again."""
-        changed: set[Path] = set()
+        changed: set[str] = set()
         for path, name in batch.moves.items():
-            staged, final = self._root / STAGING_FOLDER / name, self._root / path
-            with explained(final):
-                if not is_there(staged):
-                    continue
-                if final.parent not in changed:
-                    disk.make_folder(self._root, str(Path(path).parent), changed)
-                if path in batch.spares:
-                    disk.keep_second_name(final, self._root / batch.spares[path])
-                with explained(final, is_exact=True):
-                    staged.replace(final)
+            self._move(path, f"{self._base}/{STAGING_FOLDER}/{name}", batch.spares.get(path), changed)
         for path in batch.removes:
             with explained(self._root / path), suppress(FileNotFoundError):
                 for parent in Path(path).parents:
                     disk.refuse_link(self._root / parent)
                 (self._root / path).unlink()
-                changed.add((self._root / path).parent)
+                changed.add(str((self._root / path).parent))
         with explained(self._root):
             disk.remove_empty_folders(self._root, batch.removes)
-            disk.sync(self._root, sorted({disk.nearest_folder(folder) for folder in changed}))
+            folders = {str(disk.nearest_folder(Path(folder))) for folder in changed} if batch.removes else changed
+            disk.sync(self._root, sorted(folders))
+
+    def _move(self, path: str, staged: str, spare: str | None, changed: set[str]) -> None:
+        """Put a staged file in its place, if it is not there already."""
+        final = f"{self._base}/{path}"
+        with explained(final):
+            if not is_there(staged):
+                return
+            disk.make_folder(self._root, path.rpartition("/")[0], changed)
+            if spare is not None:
+                disk.keep_second_name(Path(final), self._root / spare)
+            with explained(final, is_exact=True):
+                os.replace(staged, final)
 
     def _write_extended(self, journal: Journal) -> None:
         """Bring the manifest up to date with what an interrupted run has done."""
@@ -264,7 +273,8 @@ class Writer:
             number = str(1 + max((int(name) for name in journal.staged().values()), default=0))
             disk.make_folder(self._root, STAGING_FOLDER, set())
             (self._root / STAGING_FOLDER / number).unlink(missing_ok=True)
-            self._stage(FileWrite(MANIFEST_FILE, state.content, PUBLIC_MODE), self._root / STAGING_FOLDER / number)
+            write = FileWrite(MANIFEST_FILE, state.content, PUBLIC_MODE)
+            self._stage(write, f"{self._base}/{STAGING_FOLDER}/{number}")
             disk.sync(self._root, [self._root / STAGING_FOLDER / number])
             (self._root / STAGING_FOLDER / number).replace(path)
             disk.sync(self._root, [self._root])
