@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -13,6 +14,8 @@ from certgen.model import LONGEST_CERTIFICATE, Certificate
 from certgen.rfc5280 import objects
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cryptography.hazmat.primitives.asymmetric.types import (
         CertificateIssuerPrivateKeyTypes,
         CertificatePublicKeyTypes,
@@ -43,7 +46,8 @@ FAULTS = (
 )
 """What the library raises for a certificate that it cannot read."""
 
-_X = TypeVar("_X", bound=x509.ExtensionType)
+CACHED_CERTIFICATES: Final = 256
+_NAMES = {x509.ObjectIdentifier(oid): name for oid, name in EXTENSIONS.items()}
 
 
 class UnreadableError(ValueError):
@@ -58,7 +62,8 @@ def parse_certificates(content: bytes) -> tuple[Certificate, ...]:
     """
     try:
         with objects.quiet():
-            found = tuple(_to_value(certificate) for certificate in x509.load_pem_x509_certificates(content))
+            loaded = x509.load_pem_x509_certificates(content)
+            found = tuple(_read_again(item.public_bytes(serialization.Encoding.DER)) for item in loaded)
     except FAULTS:
         raise UnreadableError("not a PEM certificate that can be read") from None
     if any(len(certificate.der) > LONGEST_CERTIFICATE for certificate in found):
@@ -142,30 +147,36 @@ def is_signed_by(certificate: Certificate, issuer: Certificate) -> bool:
     """Tell whether a certificate names another as its issuer and its signature verifies with that one's key."""
     try:
         child = x509.load_der_x509_certificate(certificate.der)
-        parent = x509.load_der_x509_certificate(issuer.der)
-        child.verify_directly_issued_by(parent)
+        child.verify_directly_issued_by(_loaded(issuer.der))
     except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
         return False
     return True
 
 
+_loaded = lru_cache(maxsize=CACHED_CERTIFICATES)(x509.load_der_x509_certificate)
+
+
+@lru_cache(maxsize=CACHED_CERTIFICATES)
+def _read_again(der: bytes) -> Certificate:
+    """Read a certificate; those that stand in many files of a tree, its CAs', once."""
+    return _to_value(x509.load_der_x509_certificate(der))
+
+
 def _to_value(certificate: x509.Certificate) -> Certificate:
-    extensions = certificate.extensions
-    basic = _extension(extensions, x509.BasicConstraints)
-    sans = _extension(extensions, x509.SubjectAlternativeName)
-    usage = _extension(extensions, x509.KeyUsage)
-    purposes = _extension(extensions, x509.ExtendedKeyUsage)
-    constraints = _extension(extensions, x509.NameConstraints)
-    ski = _extension(extensions, x509.SubjectKeyIdentifier)
-    aki = _extension(extensions, x509.AuthorityKeyIdentifier)
-    public_key = certificate.public_key()
+    extensions: dict[type[x509.ExtensionType], Any] = {type(item.value): item.value for item in certificate.extensions}
+    find = extensions.get
+    basic, constraints = find(x509.BasicConstraints), find(x509.NameConstraints)
+    usage, purposes = find(x509.KeyUsage), find(x509.ExtendedKeyUsage)
+    ski, aki = find(x509.SubjectKeyIdentifier), find(x509.AuthorityKeyIdentifier)
+    access = find(x509.AuthorityInformationAccess, ())
+    public_key, subject, issuer = certificate.public_key(), certificate.subject, certificate.issuer
     der_key = objects.public_key_der(public_key)
     return Certificate(
         der=certificate.public_bytes(serialization.Encoding.DER),
-        subject=objects.from_name(certificate.subject),
-        subject_der=certificate.subject.public_bytes(),
-        issuer=objects.from_name(certificate.issuer),
-        issuer_der=certificate.issuer.public_bytes(),
+        subject=objects.from_name(subject),
+        subject_der=subject.public_bytes(),
+        issuer=objects.from_name(issuer),
+        issuer_der=issuer.public_bytes(),
         serial_number=certificate.serial_number,
         not_before=certificate.not_valid_before_utc,
         not_after=certificate.not_valid_after_utc,
@@ -173,40 +184,31 @@ def _to_value(certificate: x509.Certificate) -> Certificate:
         key_id=objects.key_id(der_key),
         key_algorithm=objects.algorithm_of(public_key),
         signature_algorithm=_signature_algorithm(certificate),
-        subject_alt_names=tuple(map(objects.from_general_name, sans or ())),
+        subject_alt_names=tuple(map(objects.from_general_name, find(x509.SubjectAlternativeName, ()))),
         key_usage=objects.from_key_usage(usage) if usage else frozenset(),
         extended_key_usage=objects.from_extended_key_usage(purposes) if purposes else frozenset(),
         is_ca=bool(basic and basic.ca),
         path_length=basic.path_length if basic else None,
         name_constraints=objects.from_name_constraints(constraints) if constraints else None,
-        crl_distribution_points=_distribution_points(extensions),
-        ocsp=_access_urls(extensions, AuthorityInformationAccessOID.OCSP),
-        ca_issuers=_access_urls(extensions, AuthorityInformationAccessOID.CA_ISSUERS),
+        crl_distribution_points=_distribution_points(find(x509.CRLDistributionPoints, ())),
+        ocsp=_access_urls(access, AuthorityInformationAccessOID.OCSP),
+        ca_issuers=_access_urls(access, AuthorityInformationAccessOID.CA_ISSUERS),
         subject_key_identifier=ski.digest if ski else None,
         authority_key_identifier=aki.key_identifier if aki else None,
-        critical=frozenset(_extension_name(item.oid) for item in extensions if item.critical),
-        present=frozenset(_extension_name(item.oid) for item in extensions),
+        critical=frozenset(_extension_name(item.oid) for item in certificate.extensions if item.critical),
+        present=frozenset(_extension_name(item.oid) for item in certificate.extensions),
     )
 
 
 def _extension_name(oid: x509.ObjectIdentifier) -> str:
-    return EXTENSIONS.get(oid.dotted_string, oid.dotted_string)
+    return _NAMES.get(oid) or oid.dotted_string
 
 
-def _extension(extensions: x509.Extensions, kind: type[_X]) -> _X | None:
-    try:
-        return extensions.get_extension_for_class(kind).value
-    except x509.ExtensionNotFound:
-        return None
-
-
-def _distribution_points(extensions: x509.Extensions) -> tuple[str, ...]:
-    points = _extension(extensions, x509.CRLDistributionPoints) or ()
+def _distribution_points(points: Iterable[x509.DistributionPoint]) -> tuple[str, ...]:
     return tuple(str(name.value) for point in points for name in point.full_name or ())
 
 
-def _access_urls(extensions: x509.Extensions, method: x509.ObjectIdentifier) -> tuple[str, ...]:
-    access = _extension(extensions, x509.AuthorityInformationAccess) or ()
+def _access_urls(access: Iterable[x509.AccessDescription], method: x509.ObjectIdentifier) -> tuple[str, ...]:
     return tuple(str(item.access_location.value) for item in access if item.access_method == method)
 
 

@@ -19,6 +19,7 @@ from typing import Final
 from certgen import apply as application
 from certgen.claims import unclaimed_trees
 from certgen.diagnostics import CertgenError, error
+from certgen.journal import Recovery
 from certgen.lifetime import shift
 from certgen.loading import LoadedSpec, find_specs, load_spec, load_specs, spec_name
 from certgen.manifest import NewerManifestError
@@ -102,8 +103,8 @@ def apply_specs(  # noqa: PLR0913 - one argument for each choice
 ) -> tuple[application.Outcome, ...]:
     """Make the trees of specs as they say.
 
-    All are planned before the first is written. A tree with nothing to do is not touched, not even by a lock; one with
-    something to do is looked at again under its lock.
+    All are planned before the first is written. A tree with nothing to do is not touched, not even by a lock; one that
+    another run wrote in between is looked at again under its lock.
 
     Args:
         specs: valid specs.
@@ -229,9 +230,10 @@ def _apply(  # noqa: PLR0913, PLR0917 - as `apply_specs`
     with writing(planned.tree.root, patience) as writer:
         recovery = writer.recover()
         try:
-            again = plan_spec(loaded, output, now, requests.get(loaded.bundle.name, _NO_REQUESTS))
+            if recovery is not Recovery.NONE or not planned.tree.is_as_seen():
+                planned = plan_spec(loaded, output, now, requests.get(loaded.bundle.name, _NO_REQUESTS))
             outcome = application.apply(
-                again.plan, loaded.bundle, again.observed, writer, keys, loaded.supplied_keys, progress
+                planned.plan, loaded.bundle, planned.observed, writer, keys, loaded.supplied_keys, progress
             )
         except CertgenError as reason:
             raise CertgenError((*recovered(recovery, str(planned.tree.root)), *reason.diagnostics)) from None

@@ -5,9 +5,7 @@ import os
 import socket
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -260,20 +258,14 @@ def test_a_private_file_is_private_from_its_first_moment(tmp_path: Path, monkeyp
 
 def test_a_file_is_read_no_further_than_its_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    real = os.fdopen
+    real = os.read
 
-    @contextmanager
-    def watched(descriptor: int, mode: str) -> Iterator[SimpleNamespace]:
-        def read(length: int) -> bytes:
-            asked.append(length)
-            content: bytes = file.read(length)
-            return content
-
-        with real(descriptor, mode) as file:
-            yield SimpleNamespace(read=read)
+    def watched(descriptor: int, length: int) -> bytes:
+        asked.append(length)
+        return real(descriptor, length)
 
     (tmp_path / "file").write_bytes(b"0123456789")
-    monkeypatch.setattr(os, "fdopen", watched)
+    monkeypatch.setattr(os, "read", watched)
     (tmp_path / "file").chmod(0o640)
     expected = FileState(FileKind.UNREADABLE, 0o640, reason="it has more than 4 bytes")
     assert read_file(tmp_path / "file", 4) == expected
@@ -284,13 +276,30 @@ def test_a_file_is_read_no_further_than_its_limit(tmp_path: Path, monkeypatch: p
 def test_a_file_that_fails_while_it_is_read_keeps_its_mode(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int | None
 ) -> None:
-    @contextmanager
-    def failing(descriptor: int, _: str) -> Iterator[None]:
-        os.close(descriptor)
+    opened: list[int] = []
+
+    def failing(descriptor: int, _: int) -> bytes:
+        opened.append(descriptor)
         raise OSError(code, os.strerror(code)) if code else OSError
-        yield
 
     (tmp_path / "file").touch(0o640)
-    monkeypatch.setattr(os, "fdopen", failing)
+    monkeypatch.setattr(os, "read", failing)
     reason = os.strerror(code) if code else "it cannot be read"
     assert read_file(tmp_path / "file") == FileState(FileKind.CLOSED, 0o640, reason=reason)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(opened[0])
+
+
+def test_a_file_that_grows_while_it_is_read_is_read_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_bytes(b"0123")
+    real = os.fstat
+
+    def before(descriptor: int) -> os.stat_result:
+        found = real(descriptor)
+        (tmp_path / "file").write_bytes(b"0123456789")
+        return found
+
+    monkeypatch.setattr(os, "fstat", before)
+    assert read_file(tmp_path / "file").content == b"0123456789"
+    (tmp_path / "file").write_bytes(b"0123")
+    assert read_file(tmp_path / "file", 8).kind is FileKind.UNREADABLE

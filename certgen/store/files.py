@@ -61,13 +61,26 @@ def _read_opened(descriptor: int, found: os.stat_result, limit: int) -> FileStat
         let_go(descriptor)
         return FileState(FileKind.OTHER, mode, reason="not a regular file")
     try:
-        with os.fdopen(descriptor, "rb") as file:
-            content = file.read(limit + 1)
+        content = _content_of(descriptor, found.st_size, limit + 1)
     except OSError as reason:
         return FileState(FileKind.CLOSED, mode, reason=reason.strerror or "it cannot be read")
     if len(content) > limit:
         return FileState(FileKind.UNREADABLE, mode, reason=f"it has more than {limit} bytes")
     return FileState(FileKind.FILE, mode, content, is_linked=found.st_nlink > 1, facts=facts(found))
+
+
+def _content_of(descriptor: int, size: int, limit: int) -> bytes:
+    """Read what was opened, of which the size may be wrong by now, and close it."""
+    try:
+        content = os.read(descriptor, min(size + 1, limit))
+        while size < len(content) < limit:
+            size = len(content)
+            content += os.read(descriptor, limit - size)
+    except OSError:
+        let_go(descriptor)
+        raise
+    os.close(descriptor)
+    return content
 
 
 def let_go(descriptor: int) -> None:

@@ -65,6 +65,7 @@ class Tree:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._base = str(root)
+        self._seen_at: Version = ()
         self.forget()
 
     def forget(self) -> None:
@@ -183,13 +184,17 @@ class Tree:
     def steadily(self, look: Callable[[], _Found]) -> _Found:
         """Give what a look at the tree finds; where another run writes it meanwhile, that of another look."""
         for _ in range(_LOOKS):
-            version = self.version()
+            self._seen_at = self.version()
             found = look()
-            if self.version() == version:
+            if self.is_as_seen():
                 break
             time.sleep(_PAUSE)
             self.forget()
         return found
+
+    def is_as_seen(self) -> bool:
+        """Whether no run has written since `steadily` began to look."""
+        return self.version() == self._seen_at
 
     def version(self) -> Version:
         """Give what tells whether somebody wrote in between."""
