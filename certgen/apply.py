@@ -1,4 +1,4 @@
-"""Floor 10: walks a plan and carries it out. It decides nothing."""
+"""Floor 11: walks a plan and carries it out. It decides nothing."""
 
 from __future__ import annotations
 
@@ -7,22 +7,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from cryptography.exceptions import UnsupportedAlgorithm
-
-from certgen.certificates import is_signed_by, parse_certificate
-from certgen.diagnostics import CertgenError, error
-from certgen.encoders.pem import encode_certificates, encode_private_key
-from certgen.issue import issue, new_serial_number
+from certgen.diagnostics import CertgenError
+from certgen.encoders.pem import encode_certificates
 from certgen.journal import Recovery
 from certgen.manifest import Manifest, ManifestEntry, digest, render_manifest
-from certgen.model import LONGEST_CERTIFICATE, Address, Bundle, Certificate, Entry
+from certgen.model import Address, Bundle, Certificate, Entry
 from certgen.plan.authorities import known_certificate
-from certgen.plan.compare import compare_contents
 from certgen.plan.derived import anchors_of, path_above
 from certgen.plan.housekeeping import kept_manifest_entry, leftovers, orphans
-from certgen.plan.orders import new_algorithms
 from certgen.plan.values import Action, Change, KeySource, Plan, Signing, TreeFile
-from certgen.rfc5280.objects import key_id, public_key_der
+from certgen.signing import Signatures, Signed
 from certgen.store.writer import FileWrite, Writer
 from certgen.tree import (
     CERTIFICATE_FILE,
@@ -42,8 +36,6 @@ from certgen.tree import (
 )
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
-
     from certgen.signers.port import KeyRing
 
 BATCH: Final = 256
@@ -132,7 +124,9 @@ class _Run:
         self._keys = keys
         self._supplied_keys = supplied_keys
         self._certificates: dict[Address, Certificate] = {}
-        self._signing_keys: dict[Address, CertificateIssuerPrivateKeyTypes] = {}
+        """Of the CAs, and of all that stays."""
+        self._signed: dict[Address, Signed] = {}
+        self._signatures = Signatures(plan, bundle, self._certificates, keys, self._read_key)
         self._manifest: dict[Address, ManifestEntry] = {}
         self._seen = self._keys_here()
         self._written: list[str] = []
@@ -142,7 +136,6 @@ class _Run:
         """Do everything in the plan's order; the last batch has the manifest, and what this machine notes."""
         self._take_what_stays()
         changes = self._plan.changes
-        self._keys.prepare(new_algorithms(changes))
         batches = _batches(changes) or ([()] if self._seen != self._observed.seen_keys else [])
         done = 0
         for batch in batches:
@@ -203,52 +196,28 @@ class _Run:
         self._record(entry, change, made)
 
     def _sign(self, entry: Entry, signing: Signing, made: _Made) -> None:
-        public_key = self._public_key(entry, signing, made)
-        issuer = self._certificates[signing.issuer] if signing.issuer else None
-        signing_key = self._signing_key(signing.issuer or entry.address)
-        try:
-            der = issue(signing.issuance, public_key, issuer, signing_key, new_serial_number())
-        except (ValueError, TypeError, UnsupportedAlgorithm) as reason:
-            message = f"the certificate of {entry.address} cannot be signed: {reason}"
-            raise CertgenError([error("cannot-sign", message, where=str(entry.address))]) from None
-        certificate = parse_certificate(der)
-        _refuse_wrong(entry, signing, certificate, issuer or certificate, public_key)
-        self._certificates[entry.address] = certificate
+        address, order = entry.address, signing.key
+        signed = self._signatures.take(entry)
+        self._signed[address] = signed
+        if order.source is not KeySource.PUBLIC_KEY:
+            self._seen.add(signed.key_id)
+        if signed.private_key is not None:
+            spare = f"{address}/{SPARE_KEY_FILE}" if order.keep_old_as_spare else None
+            made.writes.append(FileWrite(f"{address}/{KEY_FILE}", signed.private_key, order.mode, spare))
 
-    def _public_key(self, entry: Entry, signing: Signing, made: _Made) -> bytes:
-        """Give the subject's public key; a new private key is among what is written."""
-        order, address = signing.key, entry.address
-        match order.source:
-            case KeySource.PUBLIC_KEY if order.public_key is not None:
-                return order.public_key
-            case KeySource.GENERATE if order.algorithm is not None:
-                key = self._keys.generate(order.algorithm)
-                spare = f"{address}/{SPARE_KEY_FILE}" if order.keep_old_as_spare else None
-                made.writes.append(FileWrite(f"{address}/{KEY_FILE}", encode_private_key(key), order.mode, spare))
-            case _:
-                key = self._load_key(address)
-        if entry.is_ca:
-            self._signing_keys[address] = key
-        public_key = public_key_der(key.public_key())
-        self._seen |= {key_id(public_key)}
-        return public_key
-
-    def _signing_key(self, address: Address) -> CertificateIssuerPrivateKeyTypes:
-        if address not in self._signing_keys:
-            self._signing_keys[address] = self._load_key(address)
-        return self._signing_keys[address]
-
-    def _load_key(self, address: Address) -> CertificateIssuerPrivateKeyTypes:
+    def _read_key(self, address: Address) -> tuple[bytes, str]:
+        """Give what stands in the file of an entry's private key, and the name of that file."""
         supplied = self._bundle[address].supplied
         if supplied is not None and supplied.private_key_file is not None:
-            return self._keys.load(self._supplied_keys[supplied.private_key_file], supplied.private_key_file)
+            return self._supplied_keys[supplied.private_key_file], supplied.private_key_file
         path = f"{address}/{KEY_FILE}"
-        return self._keys.load(self._writer.tree.read([path])[path].content, path)
+        return self._writer.tree.read([path])[path].content, path
 
     def _path(self, entry: Entry) -> list[bytes]:
         """Give the certification path that an entry shows: its own certificate, then intermediates, no root."""
         above = path_above(entry, self._bundle, self._certificates.get)
-        return [self._certificates[entry.address].der, *(item.der for item in above if item is not None)]
+        own = self._signed.get(entry.address) or self._certificates[entry.address]
+        return [own.der, *(item.der for item in above if item is not None)]
 
     def _anchors(self, entry: Entry) -> list[bytes]:
         anchors = anchors_of(entry, self._bundle, self._certificates.get)
@@ -264,7 +233,8 @@ class _Run:
         for name in file_names(entry):
             stays = None if name == KEY_FILE else digest(found.file(name).content)
             files[name] = None if name == KEY_FILE else written.get(name, stays)
-        self._manifest[entry.address] = ManifestEntry(self._certificates[entry.address].key_id, files)
+        own = self._signed.get(entry.address) or self._certificates[entry.address]
+        self._manifest[entry.address] = ManifestEntry(own.key_id, files)
 
     def _put(self, made: Sequence[_Made], batch: Sequence[Change]) -> None:
         """Write together what belongs together, with what the manifest says of it."""
@@ -286,27 +256,12 @@ class _Run:
             made.writes.append(FileWrite(KEYS_NOTE, notes.encode(), PRIVATE_MODE))
         return made
 
-    def _keys_here(self) -> frozenset[str]:
+    def _keys_here(self) -> set[str]:
         """Give the ids of the keys that are here, and of those that were and are still certified."""
         entries = self._observed.entries.values()
         present = {entry.key.key_id for entry in entries if entry.key.key_id is not None}
         certified = {entry.certificate.key_id for entry in entries if entry.certificate is not None}
-        return frozenset(present | (self._observed.seen_keys & certified))
-
-
-def _refuse_wrong(
-    entry: Entry, signing: Signing, certificate: Certificate, issuer: Certificate, public_key: bytes
-) -> None:
-    """Check what was signed, by the rules of the decision, before it gets a name on the disk."""
-    term = (signing.issuance.not_before, signing.issuance.not_after)
-    wrong = [str(reason.code) for reason in compare_contents(certificate, entry.template)]
-    wrong += [] if is_signed_by(certificate, issuer) else ["signature_invalid"]
-    wrong += [] if certificate.key_id == key_id(public_key) else ["key_mismatch"]
-    wrong += [] if (certificate.not_before, certificate.not_after) == term else ["validity_changed"]
-    wrong += [] if len(certificate.der) <= LONGEST_CERTIFICATE else [f"more than {LONGEST_CERTIFICATE} bytes"]
-    if wrong:
-        message = f"the certificate made for {entry.address} is not as asked: {', '.join(wrong)}"
-        raise CertgenError([error("wrong-certificate", message, help="please report this", where=str(entry.address))])
+        return present | (self._observed.seen_keys & certified)
 
 
 def _batches(changes: Sequence[Change]) -> list[Sequence[Change]]:

@@ -1,4 +1,4 @@
-"""Floor 11: which spec each tree of an output belongs to: those of the run, and those that lie beside them."""
+"""Floor 12: which spec each tree of an output belongs to: those of the run, and those that lie beside them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 10: spec files to bundles: found, read, checked; every mistake of a run at once."""
+"""Floor 11: spec files to bundles: found, read, checked; every mistake of a run at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 12: the Python API, and all that the command line calls: load, plan, apply.
+"""Floor 13: the Python API, and all that the command line calls: load, plan, apply.
 
 Time is an argument: `now` is an aware `datetime` in UTC.
 

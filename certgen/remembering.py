@@ -1,4 +1,4 @@
-"""Floor 13: a run that found nothing to do leaves a stamp, so that the next one need not look again."""
+"""Floor 14: a run that found nothing to do leaves a stamp, so that the next one need not look again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Floor 11: what a person names on the command line, an address, to the entries of the specs of a run."""
+"""Floor 12: what a person names on the command line, an address, to the entries of the specs of a run."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ And texts that would steer the terminal: in a spec, in a tree, in what is typed.
 import json
 import subprocess
 from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Future
 from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
@@ -22,9 +21,6 @@ from typed import Ran, run, run_as_program
 
 from certgen.diagnostics import CertgenError
 from certgen.pipeline import apply_specs, find_specs, load_specs, parse_requests, plan_specs
-from certgen.rfc5280.objects import algorithm_of
-from certgen.rfc5280.vocabulary import KeyAlgorithm
-from certgen.signers.memory import MemoryKeyRing
 
 
 def private_pem(key: ed448.Ed448PrivateKey | rsa.RSAPrivateKey) -> bytes:
@@ -133,15 +129,6 @@ def test_a_key_that_comes_home_from_its_host_is_made_here(scene: Scene) -> None:
     scene.write("version: 1\nca: {}\nclients: {app: {}}\n")
     applied = scene.apply()
     assert applied.changes == {"clients/app": "rekey: key_missing; key new"}
-
-
-def test_keys_that_a_killed_process_owed_are_made_here() -> None:
-    ring = MemoryKeyRing(jobs=2)
-    owed: Future[bytes] = Future()
-    owed.set_exception(BrokenExecutor("killed"))
-    ring._ahead[KeyAlgorithm.RSA_2048] = [owed]
-    assert algorithm_of(ring.generate(KeyAlgorithm.RSA_2048).public_key()) == KeyAlgorithm.RSA_2048
-    ring.close()
 
 
 def test_the_lock_of_an_editor_is_no_spec(tmp_path: Path) -> None:

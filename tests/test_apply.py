@@ -598,7 +598,7 @@ def test_a_certificate_that_came_out_wrong_gets_no_name(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     scene.write(SPEC)
-    monkeypatch.setattr("certgen.apply.issue", sign_wrongly(how))
+    monkeypatch.setattr("certgen.signing.issue", sign_wrongly(how))
     if how == "nothing":
         scene.run()
         return

@@ -51,8 +51,8 @@ def processes() -> Iterator[Process]:
 
 
 def has_workers(process: int) -> bool:
-    """Whether a process has started two others, beside the one by which Python tracks what they share."""
-    return sum(other.parent == process for other in processes()) >= 3
+    """Whether a process has started two others."""
+    return sum(other.parent == process for other in processes()) >= 2
 
 
 def is_group_alive(group: int) -> bool:

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Sequence
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 
     from certgen.rfc5280.vocabulary import KeyAlgorithm
 
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+_Given_co = TypeVar("_Given_co", covariant=True)
+
+
+class Spread(Protocol[_Given_co]):
+    """Work for many items that is under way, here or elsewhere."""
+
+    def take(self, index: int) -> _Given_co:
+        """Give what the work gave for an item; once.
+
+        Raises:
+            CertgenError: the work says no.
+        """
+
 
 class KeyRing(Protocol):
     """Makes private keys and loads them; what it gives can sign, and need not be bytes in this process."""
-
-    def prepare(self, algorithms: Iterable[KeyAlgorithm]) -> None:
-        """Learn which keys will be asked for, so that slow ones can be made ahead.
-
-        Args:
-            algorithms: one for each key that `generate` will be asked for.
-        """
 
     def generate(self, algorithm: KeyAlgorithm) -> CertificateIssuerPrivateKeyTypes:
         """Make a new key.
@@ -38,4 +46,15 @@ class KeyRing(Protocol):
 
         Raises:
             CertgenError: it cannot be loaded.
+        """
+
+    def spread(
+        self, work: Callable[[_Item], _Result], items: Sequence[_Item], seconds: Sequence[float]
+    ) -> Spread[_Result]:
+        """Do something that makes and uses keys for many items, in several processes where the keys may go there.
+
+        Args:
+            work: what is done; it gives no None, and may be called here or in another process.
+            items: for what.
+            seconds: what each costs on one core.
         """

@@ -36,6 +36,20 @@ _HOLDER: Final = re.compile(r"\d{1,20} [A-Za-z0-9._-]{1,255}", re.ASCII)
 _FLAGS: Final = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
+_LOCKED: Final[set[int]] = set()
+"""The descriptors by which this process holds locks."""
+
+
+def _leave_locks_to_the_parent() -> None:
+    """Let go, in a process that was just forked, of what would keep the locks of a parent that dies."""
+    for descriptor in _LOCKED:
+        let_go(descriptor)
+    _LOCKED.clear()
+
+
+os.register_at_fork(after_in_child=_leave_locks_to_the_parent)
+
+
 @contextmanager
 def hold(path: Path, tree: Path, patience: Patience = PATIENT) -> Iterator[None]:
     """Hold a lock for as long as the block runs.
@@ -52,6 +66,8 @@ def hold(path: Path, tree: Path, patience: Patience = PATIENT) -> Iterator[None]
         descriptor = _acquire(path, tree, patience, os.O_RDWR | os.O_CREAT)
     with ExitStack() as ending:
         ending.callback(let_go, descriptor)
+        _LOCKED.add(descriptor)
+        ending.callback(_LOCKED.discard, descriptor)
         with explained(path):
             note = f"{os.getpid()} {os.uname().nodename}\n".encode()
             os.ftruncate(descriptor, 0)

@@ -1,0 +1,218 @@
+"""Floor 10: the one room that signs: keys made, certificates signed, read back, and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from cryptography.exceptions import UnsupportedAlgorithm
+
+from certgen.certificates import is_signed_by, parse_certificate
+from certgen.diagnostics import CertgenError, error
+from certgen.encoders.pem import encode_private_key
+from certgen.issue import issue, new_serial_number
+from certgen.model import LONGEST_CERTIFICATE, Address, Bundle, Certificate, Entry
+from certgen.plan.compare import compare_contents
+from certgen.plan.values import KeySource, Plan, Signing
+from certgen.rfc5280.objects import key_id, public_key_der
+from certgen.rfc5280.vocabulary import KeyAlgorithm
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+
+    from certgen.signers.port import KeyRing
+
+_SECONDS: Final = {KeyAlgorithm.RSA_2048: 0.05, KeyAlgorithm.RSA_3072: 0.15, KeyAlgorithm.RSA_4096: 0.5}
+SECONDS_OF_A_SIGNATURE: Final = 0.0003
+"""What all the rest costs: the signature, reading it back, the check."""
+
+
+def seconds_of(algorithm: KeyAlgorithm) -> float:
+    """Give what a key costs on average, measured on one core."""
+    return _SECONDS.get(algorithm, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A certificate that is to be signed."""
+
+    entry: Entry
+    signing: Signing
+    public_key: bytes | None = field(default=None, repr=False)
+    """SubjectPublicKeyInfo in DER; None where a key is made for it."""
+
+    @property
+    def seconds(self) -> float:
+        """What it costs on one core."""
+        order = self.signing.key
+        is_new = order.source is KeySource.GENERATE
+        return SECONDS_OF_A_SIGNATURE + (seconds_of(order.algorithm) if order.algorithm and is_new else 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A certificate that was signed, read back and found as ordered."""
+
+    der: bytes = field(repr=False)
+    key_id: str
+    private_key: bytes | None = field(repr=False)
+    """The new key as it is written; None where none was made."""
+
+
+def sign(
+    order: Order,
+    issuer: Certificate | None,
+    signing_key: CertificateIssuerPrivateKeyTypes | None,
+    generate: Callable[[KeyAlgorithm], CertificateIssuerPrivateKeyTypes],
+) -> Signed:
+    """Carry out an order.
+
+    Args:
+        order: what is signed, and for which key.
+        issuer: the issuer's certificate; None for a root.
+        signing_key: the issuer's key; None for a root whose key is made.
+        generate: makes a key.
+
+    Raises:
+        CertgenError: it cannot be signed, or what was signed is not as ordered.
+    """
+    public_key, private_key = order.public_key, None
+    if public_key is None:
+        key = generate(order.signing.key.algorithm or order.entry.key.algorithm)
+        private_key, public_key = encode_private_key(key), public_key_der(key.public_key())
+        signing_key = signing_key or key
+    where = str(order.entry.address)
+    if signing_key is None:
+        raise CertgenError([error("cannot-sign", f"there is no key that could sign {where}", where=where)])
+    try:
+        der = issue(order.signing.issuance, public_key, issuer, signing_key, new_serial_number())
+    except (ValueError, TypeError, UnsupportedAlgorithm) as reason:
+        message = f"the certificate of {where} cannot be signed: {reason}"
+        raise CertgenError([error("cannot-sign", message, where=where)]) from None
+    certificate = parse_certificate(der)
+    _refuse_wrong(order, certificate, issuer or certificate, public_key)
+    return Signed(der, certificate.key_id, private_key)
+
+
+class Signatures:
+    """The certificates that a plan has signed: CAs one after the other, end entities all at once when those are.
+
+    Args:
+        plan: what is signed.
+        bundle: what the plan was made for.
+        certificates: of the CAs that stay; it takes those that are signed.
+        keys: makes and loads private keys.
+        read_key: gives what stands in the file of an entry's private key, and the name of that file.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        bundle: Bundle,
+        certificates: dict[Address, Certificate],
+        keys: KeyRing,
+        read_key: Callable[[Address], tuple[bytes, str]],
+    ) -> None:
+        self._signings = {
+            change.address: change.signing
+            for change in plan.changes
+            if isinstance(change.address, Address) and change.signing is not None
+        }
+        self._bundle = bundle
+        self._certificates = certificates
+        self._keys = keys
+        self._read_key = read_key
+        self._signing_keys: dict[Address, CertificateIssuerPrivateKeyTypes] = {}
+        self._authority_keys: dict[Address, Callable[[], bytes]] | None = None
+        self._end_entities: dict[Address, Callable[[], Signed]] | None = None
+
+    def take(self, entry: Entry) -> Signed:
+        """Give the certificate that the plan has an entry get; once.
+
+        Raises:
+            CertgenError: it cannot be signed, or a key cannot be used.
+        """
+        return self._sign_authority(entry) if entry.is_ca else self._take_end_entity(entry.address)
+
+    def _sign_authority(self, entry: Entry) -> Signed:
+        """Sign a CA's certificate, here: those below it wait for it."""
+        address = entry.address
+        if self._authority_keys is None:
+            self._authority_keys = self._make_authority_keys()
+        signed = self._sign(self._order(entry))
+        self._certificates[address] = parse_certificate(signed.der)
+        if signed.private_key is not None:
+            self._signing_keys[address] = self._keys.load(signed.private_key, str(address))
+        return signed
+
+    def _make_authority_keys(self) -> dict[Address, Callable[[], bytes]]:
+        """Have the slow ones among the keys of CAs made at once, though their certificates wait for one another."""
+        asked = {address: signing.key.algorithm for address, signing in self._signings.items()}
+        slow = {
+            address: algorithm
+            for address, algorithm in asked.items()
+            if algorithm is not None and seconds_of(algorithm) and self._bundle[address].is_ca
+        }
+        spread = self._keys.spread(self._make_key, list(slow.values()), list(map(seconds_of, slow.values())))
+        return {address: partial(spread.take, number) for number, address in enumerate(slow)}
+
+    def _make_key(self, algorithm: KeyAlgorithm) -> bytes:
+        return encode_private_key(self._keys.generate(algorithm))
+
+    def _take_end_entity(self, address: Address) -> Signed:
+        """Take an end entity's certificate; with the first all are begun, since by now every CA has its own."""
+        if self._end_entities is None:
+            entries = [entry for entry in map(self._bundle.__getitem__, self._signings) if not entry.is_ca]
+            orders = [self._order(entry) for entry in entries]
+            spread = self._keys.spread(self._sign, orders, [order.seconds for order in orders])
+            numbered = enumerate(orders)
+            self._end_entities = {order.entry.address: partial(spread.take, number) for number, order in numbered}
+        return self._end_entities.pop(address)()
+
+    def _order(self, entry: Entry) -> Order:
+        """Say for which key a certificate is; one that is here is looked at."""
+        signing = self._signings[entry.address]
+        match signing.key.source:
+            case KeySource.GENERATE:
+                return Order(entry, signing)
+            case KeySource.PUBLIC_KEY:
+                return Order(entry, signing, signing.key.public_key)
+            case KeySource.FILE:
+                key = self._signing_key(entry.address) if entry.is_ca else self._load(entry.address)
+                return Order(entry, signing, public_key_der(key.public_key()))
+
+    def _sign(self, order: Order) -> Signed:
+        """Carry out an order, here or in another process."""
+        address, issuer = order.entry.address, order.signing.issuer
+        generate = partial(self._generate, address)
+        if issuer is not None:
+            return sign(order, self._certificates[issuer], self._signing_key(issuer), generate)
+        return sign(order, None, None if order.public_key is None else self._signing_key(address), generate)
+
+    def _generate(self, address: Address, algorithm: KeyAlgorithm) -> CertificateIssuerPrivateKeyTypes:
+        ahead = (self._authority_keys or {}).get(address)
+        return self._keys.generate(algorithm) if ahead is None else self._keys.load(ahead(), str(address))
+
+    def _signing_key(self, address: Address) -> CertificateIssuerPrivateKeyTypes:
+        if address not in self._signing_keys:
+            self._signing_keys[address] = self._load(address)
+        return self._signing_keys[address]
+
+    def _load(self, address: Address) -> CertificateIssuerPrivateKeyTypes:
+        return self._keys.load(*self._read_key(address))
+
+
+def _refuse_wrong(order: Order, certificate: Certificate, issuer: Certificate, public_key: bytes) -> None:
+    """Check what was signed, by the rules of the decision, before it gets a name on the disk."""
+    issuance, where = order.signing.issuance, str(order.entry.address)
+    wrong = [str(reason.code) for reason in compare_contents(certificate, order.entry.template)]
+    wrong += [] if is_signed_by(certificate, issuer) else ["signature_invalid"]
+    wrong += [] if certificate.key_id == key_id(public_key) else ["key_mismatch"]
+    term = (certificate.not_before, certificate.not_after)
+    wrong += [] if term == (issuance.not_before, issuance.not_after) else ["validity_changed"]
+    wrong += [] if len(certificate.der) <= LONGEST_CERTIFICATE else [f"more than {LONGEST_CERTIFICATE} bytes"]
+    if wrong:
+        message = f"the certificate made for {where} is not as asked: {', '.join(wrong)}"
+        raise CertgenError([error("wrong-certificate", message, help="please report this", where=where)])
