@@ -79,7 +79,7 @@ def parse_certificate(der: bytes) -> Certificate:
     """
     try:
         with objects.quiet():
-            return _to_value(x509.load_der_x509_certificate(der))
+            return _to_value(load_certificate(der))
     except FAULTS:
         raise UnreadableError("not a certificate that can be read") from None
 
@@ -130,6 +130,7 @@ def public_key_algorithm(public_key: bytes) -> KeyAlgorithm | str:
     return objects.algorithm_of(load_public_key(public_key))
 
 
+@lru_cache(maxsize=CACHED_CERTIFICATES)
 def load_public_key(public_key: bytes) -> CertificatePublicKeyTypes:
     """Load a SubjectPublicKeyInfo in DER as the library's object.
 
@@ -146,20 +147,26 @@ def load_public_key(public_key: bytes) -> CertificatePublicKeyTypes:
 def is_signed_by(certificate: Certificate, issuer: Certificate) -> bool:
     """Tell whether a certificate names another as its issuer and its signature verifies with that one's key."""
     try:
-        child = x509.load_der_x509_certificate(certificate.der)
-        child.verify_directly_issued_by(_loaded(issuer.der))
+        load_certificate(certificate.der).verify_directly_issued_by(load_certificate(issuer.der))
     except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
         return False
     return True
 
 
-_loaded = lru_cache(maxsize=CACHED_CERTIFICATES)(x509.load_der_x509_certificate)
+@lru_cache(maxsize=CACHED_CERTIFICATES)
+def load_certificate(der: bytes) -> x509.Certificate:
+    """Load a certificate in DER as the library's object.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return x509.load_der_x509_certificate(der)
 
 
 @lru_cache(maxsize=CACHED_CERTIFICATES)
 def _read_again(der: bytes) -> Certificate:
     """Read a certificate; those that stand in many files of a tree, its CAs', once."""
-    return _to_value(x509.load_der_x509_certificate(der))
+    return _to_value(load_certificate(der))
 
 
 def _to_value(certificate: x509.Certificate) -> Certificate:

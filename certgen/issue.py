@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
-from certgen.certificates import load_public_key
+from certgen.certificates import load_certificate, load_public_key
 from certgen.model import Certificate, CertificateTemplate, Issuance
 from certgen.rfc5280 import objects
 
@@ -53,7 +53,7 @@ def issue(
         subject = _subject(issuance)
         builder = x509.CertificateBuilder(
             subject_name=subject,
-            issuer_name=x509.load_der_x509_certificate(issuer.der).subject if issuer else subject,
+            issuer_name=load_certificate(issuer.der).subject if issuer else subject,
             public_key=load_public_key(public_key),
             serial_number=serial_number,
             not_valid_before=issuance.not_before,
@@ -93,7 +93,7 @@ def _extensions(
 def _subject(issuance: Issuance) -> x509.Name:
     before = issuance.predecessor
     if before is not None and before.subject == issuance.template.subject:
-        return x509.load_der_x509_certificate(before.der).subject
+        return load_certificate(before.der).subject
     return objects.to_name(issuance.template.subject)
 
 

@@ -16,7 +16,7 @@ from certgen.issue import issue, new_serial_number
 from certgen.model import LONGEST_CERTIFICATE, Address, Bundle, Certificate, Entry
 from certgen.plan.compare import compare_contents
 from certgen.plan.values import KeySource, Plan, Signing
-from certgen.rfc5280.objects import key_id, public_key_der
+from certgen.rfc5280.objects import key_id, public_key_der, quiet
 from certgen.rfc5280.vocabulary import KeyAlgorithm
 
 if TYPE_CHECKING:
@@ -187,9 +187,10 @@ class Signatures:
         """Carry out an order, here or in another process."""
         address, issuer = order.entry.address, order.signing.issuer
         generate = partial(self._generate, address)
-        if issuer is not None:
-            return sign(order, self._certificates[issuer], self._signing_key(issuer), generate)
-        return sign(order, None, None if order.public_key is None else self._signing_key(address), generate)
+        with quiet():
+            if issuer is not None:
+                return sign(order, self._certificates[issuer], self._signing_key(issuer), generate)
+            return sign(order, None, None if order.public_key is None else self._signing_key(address), generate)
 
     def _generate(self, address: Address, algorithm: KeyAlgorithm) -> CertificateIssuerPrivateKeyTypes:
         ahead = (self._authority_keys or {}).get(address)

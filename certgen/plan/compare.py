@@ -6,7 +6,8 @@ that version 1 does not know.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from certgen.model import Certificate, CertificateTemplate
 from certgen.plan.values import Reason, ReasonCode
@@ -17,7 +18,8 @@ def compare_contents(certificate: Certificate, template: CertificateTemplate) ->
     """Give a reason for each part of a certificate that is not as its template asks; dates and issuer aside."""
     if certificate.subject != template.subject:
         yield Reason(ReasonCode.SUBJECT_CHANGED, str(certificate.subject), str(template.subject))
-    if set(certificate.subject_alt_names) != set(template.subject_alt_names):
+    names, asked = certificate.subject_alt_names, template.subject_alt_names
+    if names != asked and set(names) != set(asked):
         was = sorted(map(str, certificate.subject_alt_names))
         wanted = sorted(map(str, template.subject_alt_names))
         yield Reason(ReasonCode.SANS_CHANGED, ", ".join(was) or "none", ", ".join(wanted) or "none")
@@ -26,33 +28,26 @@ def compare_contents(certificate: Certificate, template: CertificateTemplate) ->
 
 
 def _extensions(certificate: Certificate, template: CertificateTemplate) -> Iterator[tuple[str, str, str]]:
-    for what, was, wanted in _pairs(certificate, template):
-        if was != wanted:
-            yield what, was, wanted
+    for what, was, wanted, words in _pairs(certificate, template):
+        if was != wanted and (before := words(was)) != (after := words(wanted)):
+            yield what, before, after
     for what in _absent(certificate, template):
         yield what, "absent", "present"
 
 
-def _pairs(certificate: Certificate, template: CertificateTemplate) -> Iterator[tuple[str, str, str]]:
-    """Give each extension as it is and as it should be, in words."""
-    path_length = _path_length_wanted(certificate, template)
-    yield (
-        "basicConstraints",
-        _basic(certificate.is_ca, certificate.path_length),
-        _basic(template.role.is_ca, path_length),
-    )
-    yield "keyUsage", _usages(certificate.key_usage), _usages(template.key_usage)
-    yield "extKeyUsage", _purposes(certificate.extended_key_usage), _purposes(template.extended_key_usage)
-    yield (
-        "nameConstraints",
-        _constraints(certificate.name_constraints),
-        _constraints(template.name_constraints),
-    )
-    points = _joined(certificate.crl_distribution_points), _joined(template.crl_distribution_points)
-    yield "cRLDistributionPoints", *points
-    yield "authorityInfoAccess OCSP", _joined(certificate.ocsp), _joined(template.ocsp)
-    yield "authorityInfoAccess caIssuers", _joined(certificate.ca_issuers), _joined(template.ca_issuers)
-    yield "critical extensions", _critical(certificate), _joined(sorted(_critical_wanted(template)))
+def _pairs(
+    certificate: Certificate, template: CertificateTemplate
+) -> Iterator[tuple[str, object, object, Callable[[Any], str]]]:
+    """Give each extension as it is and as it should be, and what puts it in words."""
+    is_ca, path_length = template.role.is_ca, _path_length_wanted(certificate, template)
+    yield "basicConstraints", (certificate.is_ca, certificate.path_length), (is_ca, path_length), _basic
+    yield "keyUsage", certificate.key_usage, template.key_usage, _usages
+    yield "extKeyUsage", certificate.extended_key_usage, template.extended_key_usage, _purposes
+    yield "nameConstraints", certificate.name_constraints, template.name_constraints, _constraints
+    yield "cRLDistributionPoints", certificate.crl_distribution_points, template.crl_distribution_points, _joined
+    yield "authorityInfoAccess OCSP", certificate.ocsp, template.ocsp, _joined
+    yield "authorityInfoAccess caIssuers", certificate.ca_issuers, template.ca_issuers, _joined
+    yield "critical extensions", _critical(certificate), _critical_wanted(template), _names
 
 
 def _path_length_wanted(certificate: Certificate, template: CertificateTemplate) -> int | None:
@@ -71,21 +66,26 @@ def _absent(certificate: Certificate, template: CertificateTemplate) -> Iterator
         yield "authorityKeyIdentifier"
 
 
-def _critical(certificate: Certificate) -> str:
+def _critical(certificate: Certificate) -> frozenset[str]:
     """Name the critical extensions among those that version 1 can express."""
-    return _joined(sorted(name for name in certificate.critical if not name[0].isdigit()))
+    return frozenset(name for name in certificate.critical if not name[0].isdigit())
 
 
-def _critical_wanted(template: CertificateTemplate) -> set[str]:
+def _critical_wanted(template: CertificateTemplate) -> frozenset[str]:
     wanted = {"basicConstraints", "keyUsage"}
     if template.name_constraints is not None:
         wanted.add("nameConstraints")
     if template.subject_alt_names and not template.subject.attributes:
         wanted.add("subjectAltName")
-    return wanted
+    return frozenset(wanted)
 
 
-def _basic(is_ca: bool, path_length: int | None) -> str:  # noqa: FBT001 - the two halves of one extension
+def _names(names: frozenset[str]) -> str:
+    return _joined(sorted(names))
+
+
+def _basic(constraints: tuple[bool, int | None]) -> str:
+    is_ca, path_length = constraints
     if not is_ca:
         return "CA:FALSE"
     return "CA:TRUE" if path_length is None else f"CA:TRUE, pathlen:{path_length}"

@@ -84,12 +84,23 @@ _ML_DSA = {
 }
 
 
+_quiet: list[bool] = []
+"""Holds something while somebody keeps the library quiet: doing it again costs as much as reading a certificate."""
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep the library's remarks on odd names and certificates to itself: what matters becomes a reason or finding."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    if _quiet:
         yield
+        return
+    _quiet.append(True)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        _quiet.pop()
 
 
 def generate_private_key(algorithm: KeyAlgorithm) -> CertificateIssuerPrivateKeyTypes:
