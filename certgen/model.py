@@ -53,7 +53,7 @@ class Role(StrEnum):
     @property
     def is_ca(self) -> bool:
         """Whether it issues certificates."""
-        return self in {Role.ROOT_CA, Role.INTERMEDIATE_CA}
+        return self is Role.ROOT_CA or self is Role.INTERMEDIATE_CA
 
 
 @dataclass(frozen=True, slots=True)

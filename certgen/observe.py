@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
 from certgen.certificates import UnreadableError, is_signed_by, parse_certificates, parse_private_key
 from certgen.manifest import DamagedManifestError, Manifest, NewerManifestError, parse_manifest
 from certgen.model import Address, Bundle, Certificate
-from certgen.rfc5280.objects import algorithm_of, key_id, public_key_der
+from certgen.rfc5280.objects import algorithm_of, key_id, public_key_der, quiet
 from certgen.tree import (
     ABSENT,
     CERTIFICATE_FILE,
@@ -25,6 +26,8 @@ from certgen.tree import (
     ObservedKey,
     file_names,
 )
+
+_NOTHING: Final = ObservedEntry()
 
 
 def read_manifest(state: FileState) -> tuple[Manifest, ManifestState]:
@@ -45,15 +48,20 @@ def read_manifest(state: FileState) -> tuple[Manifest, ManifestState]:
 
 def paths_to_read(bundle: Bundle, manifest: Manifest) -> Iterator[str]:
     """Give the paths that a decision looks at: those that the spec asks for, and those that the manifest lists."""
+    for address, names in _names_to_read(bundle, manifest).items():
+        folder = str(address)
+        for name in names:
+            yield f"{folder}/{name}"
+
+
+def _names_to_read(bundle: Bundle, manifest: Manifest) -> dict[Address, dict[str, None]]:
     names: dict[Address, dict[str, None]] = defaultdict(dict)
     for entry in bundle.entries:
         if entry.supplied is None:
-            names[entry.address].update(dict.fromkeys(file_names(entry)))
+            names[entry.address] = dict.fromkeys(file_names(entry))
     for address, listed in manifest.entries.items():
         names[address].update(dict.fromkeys(listed.files))
-    for address, files in names.items():
-        for name in files:
-            yield f"{address}/{name}"
+    return names
 
 
 def observe(  # noqa: PLR0913 - one argument for each thing that is looked at
@@ -77,11 +85,13 @@ def observe(  # noqa: PLR0913 - one argument for each thing that is looked at
     """
     manifest_file = files.get(MANIFEST_FILE, ABSENT)
     manifest, manifest_state = read_manifest(manifest_file)
-    by_address: dict[Address, dict[str, FileState]] = defaultdict(dict)
-    for path in paths_to_read(bundle, manifest):
-        section, name, file = path.split("/", 2)
-        by_address[Address.parse(f"{section}/{name}")][file] = files.get(path, ABSENT)
-    entries = {address: _observe_entry(found) for address, found in by_address.items()}
+    entries: dict[Address, ObservedEntry] = {}
+    with quiet():
+        for address, names in _names_to_read(bundle, manifest).items():
+            folder = str(address)
+            found = {name: files.get(f"{folder}/{name}", ABSENT) for name in names}
+            is_there = any(state is not ABSENT for state in found.values())
+            entries[address] = _observe_entry(found) if is_there else _NOTHING
     known = _authorities(bundle, entries.values())
     authorities = tuple(item for item in known if _is_soundly_signed(item, known))
     return Observed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Final
 
 from certgen.lifetime import Validity
@@ -42,15 +43,32 @@ class Inheritance:
 
     def subject(self, address: Address, entry: CertificateAuthority | EndEntity) -> DistinguishedName:
         """Merge the subject attribute by attribute; the common name is the entry's own or its name."""
-        own, inherited = entry.subject or Subject(), self._defaults.subject or Subject()
+        common_name = (NameAttribute.COMMON_NAME.value, entry.common_name or address.name)
+        if entry.subject is None:
+            before, after = self._inherited_subject
+            return DistinguishedName((*before, common_name, *after))
+        own, inherited = entry.subject, self._defaults.subject or Subject()
         pairs: list[tuple[str, str]] = []
         for attribute in NameAttribute:
             if attribute is NameAttribute.COMMON_NAME:
-                pairs.append((attribute.value, entry.common_name or address.name))
+                pairs.append(common_name)
                 continue
             chosen = own if attribute.value in own.model_fields_set else inherited
             pairs += [(attribute.value, value) for value in getattr(chosen, attribute.value)]
         return DistinguishedName(tuple(pairs))
+
+    @cached_property
+    def _inherited_subject(self) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+        """The attributes of the defaults that stand before the common name, and those after it."""
+        inherited = self._defaults.subject or Subject()
+        sides: tuple[list[tuple[str, str]], list[tuple[str, str]]] = ([], [])
+        side = sides[0]
+        for attribute in NameAttribute:
+            if attribute is NameAttribute.COMMON_NAME:
+                side = sides[1]
+                continue
+            side += [(attribute.value, value) for value in getattr(inherited, attribute.value)]
+        return sides
 
     def validity(self, entry: CertificateAuthority | EndEntity, role: Role) -> Validity:
         """Give the validity: fixed, its own, the defaults' for an end entity, or the role's."""

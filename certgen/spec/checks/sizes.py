@@ -23,6 +23,9 @@ _SIGNATURES: Final[dict[str, int]] = {
     KeyAlgorithm.ML_DSA_44: 2420, KeyAlgorithm.ML_DSA_65: 3309, KeyAlgorithm.ML_DSA_87: 4627,
 }  # fmt: skip
 """Bytes of a signature, at most; one of RSA is as long as its key."""
+_USUAL_KEYS: Final = frozenset(name for name, size in _PUBLIC_KEYS.items() if size < 1000)
+_AROUND_A_TEXT, _PLAINLY_SHORT = 40, 8192
+"""Bytes: what stands around a text at most, and what all may take beside keys, signature and the rest."""
 _LONGEST_OTHER_SIGNATURE: Final = 144
 _CE, _PKIX = 5, 10
 """Bytes of an object identifier below id-ce, or id-at, and of one below id-pkix."""
@@ -34,6 +37,8 @@ def certificates_are_read_back(bundle: Bundle) -> Iterator[Diagnostic]:
     """No certificate is longer than what is read back from a tree."""
     for entry in made_by_certgen(bundle):
         issuer = bundle[entry.issuer] if entry.issuer is not None else entry
+        if _is_plainly_short(entry, issuer):
+            continue
         extensions = _long_extensions(entry.template)
         size = _certificate(entry, issuer, sum(extensions.values()))
         if size > LONGEST_CERTIFICATE:
@@ -42,6 +47,18 @@ def certificates_are_read_back(bundle: Bundle) -> Iterator[Diagnostic]:
             message = f"the certificate of {entry.address} would have {size} bytes, the limit is {LONGEST_CERTIFICATE}"
             help_ = "spread the names over several entries" if place == "sans" else "shorten it"
             yield error_at(entry, "certificate-too-large", message, place, help_=help_)
+
+
+def _is_plainly_short(entry: Entry, issuer: Entry) -> bool:
+    """Whether so little is written in an entry that its certificate need not be measured: a fleet has few others."""
+    template = entry.template
+    is_usual = entry.public_key is None and issuer.supplied is None and template.name_constraints is None
+    if not is_usual or not _USUAL_KEYS.issuperset((entry.key.algorithm, issuer.key.algorithm)):
+        return False
+    texts = [value for _, value in (*template.subject.attributes, *issuer.template.subject.attributes)]
+    texts += [name.value for name in template.subject_alt_names]
+    texts += [*template.crl_distribution_points, *template.ocsp, *template.ca_issuers]
+    return 4 * sum(map(len, texts)) + _AROUND_A_TEXT * len(texts) < _PLAINLY_SHORT
 
 
 def _certificate(entry: Entry, issuer: Entry, extensions: int) -> int:
