@@ -1,7 +1,7 @@
 # Needs make and Python 3.11 or later. On Debian and Ubuntu it installs what else is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test sweep fuzz mutation lint types check lowest wheel clean system-programs
+.PHONY: help demo test sweep fuzz mutation bench lint types check lowest wheel clean system-programs
 
 # The first that is new enough. It is run, not looked up: a name on the PATH may be a shim without a Python behind it.
 PYTHON = $(shell for python in python3 python3.11 python3.12 python3.13 python3.14; do \
@@ -50,6 +50,7 @@ help:
 	@echo 'make sweep    all that the tests take a sample of: kills, failing calls, races, damage, specs (an hour)'
 	@echo 'make fuzz     five minutes of a fuzzer on the loader'
 	@echo 'make mutation mutation testing of the decision, the checks and the store (an hour or two)'
+	@echo 'make bench    measure certgen beside a floor and beside other programs (an hour; BENCH="--quick" for a first look)'
 	@echo 'make lint     ruff'
 	@echo 'make types    mypy'
 	@echo 'make wheel    build the wheel and use it from an empty folder'
@@ -88,6 +89,10 @@ mutation: .venv/.dev
 	@$(call pip_install,.venv,mutmut==3.8.1)
 	@$(WITH_VENV) && for package in plan checks store lock; do tests/mutation.sh $$package; done
 
+# BENCH="--rows figures --rounds 5", for example; `python bench --help` has them all.
+bench: .venv/.dev system-programs
+	@$(WITH_VENV) && python bench $(BENCH)
+
 lint: .venv/.dev
 	@$(WITH_VENV) && ruff check && ruff format --check
 
@@ -104,7 +109,7 @@ lowest: .venv-lowest/.made system-programs
 
 clean:
 	@rm -rf .venv .venv-lowest .mypy_cache .pytest_cache .ruff_cache .hypothesis .mutation .coverage .coverage.* build dist
-	@find certgen tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find certgen tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Stamps: a file in an environment is newer than all that the environment was made from.
 

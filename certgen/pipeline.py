@@ -112,8 +112,8 @@ def apply_specs(  # noqa: PLR0913 - one argument for each choice
         now: the time of the run, aware, in UTC.
         requests: what is asked for beyond the spec, by the name of the spec.
         progress: told the changes done and the changes in all, for each spec.
-        jobs: how many processes may make RSA keys at once; more than one asks of a script that it guards its main
-            module, as all that starts processes does.
+        jobs: how many processes may make keys and sign at once; more than one forks, which a program with threads of
+            its own had better not do.
         patience: how to wait for another run that holds a tree.
         unchanged: told of each tree with which there was nothing to do.
 

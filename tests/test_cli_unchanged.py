@@ -24,7 +24,7 @@ COSTLY = {"enum", "signal", "dataclasses", "typing", "pathlib", "datetime", "col
 
 @pytest.fixture(scope="module")
 def shops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stamped]:
-    return supply(tmp_path_factory.mktemp("stamped"), 75)
+    return supply(tmp_path_factory.mktemp("stamped"), 77)
 
 
 @pytest.fixture
@@ -50,6 +50,12 @@ def replace_by_a_copy(path: Path) -> None:
 def put_in_place(path: Path, make: Callable[[Path], None]) -> None:
     path.unlink()
     make(path)
+
+
+def link_to_a_copy(path: Path) -> None:
+    copy = path.with_name("copy")
+    path.rename(copy)
+    path.symlink_to(copy)
 
 
 def put_a_link_in_place(path: Path) -> None:
@@ -93,6 +99,7 @@ BREAKS: dict[str, Callable[[Stamped], object]] = {
     "the spec was edited": lambda shop: shop.spec.write_text(shop.spec.read_text() + "  late: {}\n"),
     "the spec is gone": lambda shop: shop.spec.unlink(),
     "a file that the spec names was edited": lambda shop: (shop.spec.parent / "a.j2").write_text("other\n"),
+    "a file that the spec names is a link to its copy": lambda shop: link_to_a_copy(shop.spec.parent / "a.j2"),
     "a file that the spec names is gone": lambda shop: (shop.spec.parent / "a.j2").unlink(),
     "another tree has come": make_other_tree,
     "the stamp is gone": lambda shop: shop.stamp.unlink(),
@@ -115,6 +122,7 @@ KEEPS: dict[str, Callable[[Stamped], object]] = {
     "nothing was done": Stamped.answer,
     "the spec was touched": lambda shop: shop.spec.touch(),
     "the spec is a copy of itself": lambda shop: replace_by_a_copy(shop.spec),
+    "the spec is a link to its copy": lambda shop: link_to_a_copy(shop.spec),
     "a file was read": lambda shop: (shop.tree / "servers/api/cert.pem").read_bytes(),
     "another file lies in the output": lambda shop: (shop.output / "notes").touch(),
     "the lock is gone": lambda shop: (shop.tree / ".certgen/lock").unlink(),

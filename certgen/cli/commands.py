@@ -119,7 +119,7 @@ def plan(specs: tuple[Path, ...], output: Path, at: str | None, is_all: bool, **
 @request_options
 @click.option("--exit-code", is_flag=True, help="Exit 1 where something was written.")
 @click.option(
-    "--jobs", type=click.IntRange(1, 256), metavar="N", help="Processes that make RSA keys. Default: one a core."
+    "--jobs", type=click.IntRange(1, 256), metavar="N", help="Processes that make keys and sign. Default: one a core."
 )
 @lock_option
 @screen_options

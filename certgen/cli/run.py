@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from io import StringIO
 
@@ -23,6 +24,9 @@ def run() -> None:
     if sys.stdout is None or sys.stderr is None:
         sys.exit(UNKNOWN)
     escape_what_cannot_be_encoded()
+    # A fleet is a million values that all live to the end of the run, and looking for dead ones costs a tenth of it.
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
     sys.exit(flush(_exit_code()))
 
 

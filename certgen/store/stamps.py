@@ -128,7 +128,7 @@ def holds(stamp: Stamp, output: str, name: str, digests: dict[str, str]) -> bool
         and _is_at_rest(os.listdir(f"{root}/{_MACHINE_FOLDER}"), stamp)
         and trees_in(output) == stamp.trees
         and _facts_now(root, stamp) == stamp.facts
-        and all(_digest_now(path, digests) == known for path, known in stamp.inputs.items())
+        and all(_is_input(path, stamp) and _digest_now(path, digests) == known for path, known in stamp.inputs.items())
     )
 
 
@@ -150,6 +150,14 @@ def _facts_now(root: str, stamp: Stamp) -> bytes:
 
 def _packed(numbers: list[int]) -> bytes:
     return pack(f"<{len(numbers)}q", *numbers)
+
+
+def _is_input(path: str, stamp: Stamp) -> bool:
+    """Whether a file is read where it stands: the spec may be reached by links, what it names may not."""
+    folder = os.path.dirname(stamp.spec)
+    return path == stamp.spec or os.path.realpath(path) == os.path.join(
+        os.path.realpath(folder), os.path.relpath(path, folder or ".")
+    )
 
 
 def _digest_now(path: str, digests: dict[str, str]) -> str:
