@@ -41,8 +41,6 @@ def make_environment(folder: Path, tell: Callable[[str], None] = lambda _line: N
         _pip(python, "install", "--compile", "--no-deps", "--force-reinstall", str(REPOSITORY))
     else:
         venv.create(folder, with_pip=True)
-        # A current pip, since an older one writes a console script that imports re before certgen has begun.
-        _pip(python, "install", "--upgrade", "pip")
         lock = REPOSITORY / "requirements-dev.lock"
         _pip(python, "install", "--compile", "-c", str(lock), str(REPOSITORY))
         # It has a .pth file, which costs each start of Python some time; from Python 3.12 it is not there.

@@ -166,25 +166,6 @@ def test_a_run_over_one_spec_touches_no_other_tree(two: Scene) -> None:
     assert unclaimed_trees(loaded, two.output) == ()
 
 
-def test_a_tree_of_no_spec_is_reported_and_a_folder_of_others_is_not(two: Scene) -> None:
-    two.run()
-    (two.output / "mine").mkdir()
-    assert unclaimed_trees(two.load(), two.output) == ()
-    (two.specs / "store.yaml").unlink()
-    (found,) = unclaimed_trees(two.load(), two.output)
-    assert (found.code, found.where) == ("unclaimed-tree", str(two.output / "store"))
-    assert "name:" in (found.help or "")
-
-
-def test_a_neighbour_that_names_its_tree_itself_still_owns_it(two: Scene) -> None:
-    two.write(f"name: boutique\n{SPEC}", "store.yaml")
-    two.run()
-    (found,) = unclaimed_trees(two.load(), two.output) or (None,)
-    assert found is None
-    loaded = load_specs([two.specs / "shop.yaml"])
-    assert unclaimed_trees(loaded, two.output) == ()
-
-
 # Addresses
 
 

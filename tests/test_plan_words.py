@@ -33,7 +33,6 @@ from certgen.diagnostics import Diagnostic, Severity, error
 from certgen.model import Address, Artifact, KeyPolicy, Snippet
 from certgen.plan.housekeeping import foreign_files, mode_changes, removals, removed_orphans, tree_files, tree_warnings
 from certgen.plan.keys import KeyEvidence, KeyVerdict, judge_key, short
-from certgen.plan.orders import new_algorithms
 from certgen.plan.values import Action, Change, KeyFate, KeyOrder, KeySource, Reason, ReasonCode
 from certgen.rfc5280.vocabulary import KeyAlgorithm
 from certgen.tree import (
@@ -241,13 +240,6 @@ class TestKeys:
         entry = replace(member(WEB), key=KeyPolicy(KeyAlgorithm.RSA_2048))
         change = change_at(decide(shop(entry), disk_of(shop())), WEB)
         assert change.reasons[0] == Reason(ReasonCode.KEY_ALGORITHM_CHANGED, "ecdsa-p256", "rsa-2048")
-
-    def test_that_are_made_and_their_algorithms(self) -> None:
-        spec = shop(replace(member(MAIL), key=KeyPolicy(KeyAlgorithm.ED25519)))
-        assert new_algorithms(decide(spec, disk_of(shop())).changes) == [KeyAlgorithm.ED25519]
-        assert new_algorithms(decide(shop(), disk_of(shop()), renew=[WEB]).changes) == []
-        assert len(new_algorithms(decide(spec, empty_disk(spec)).changes)) == len(spec.entries)
-        assert new_algorithms([WRITE_ALL]) == []
 
     def test_that_are_kept_keep_the_mode_that_is_asked(self) -> None:
         entry = replace(member(WEB), key=KeyPolicy(mode=0o640))

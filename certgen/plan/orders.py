@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from certgen.model import KeyRotation
 from certgen.plan.case import Case
-from certgen.plan.values import Action, Change, KeyFate, KeyOrder, KeySource
-from certgen.rfc5280.vocabulary import KeyAlgorithm
+from certgen.plan.values import Action, KeyFate, KeyOrder, KeySource
 
 
 def key_fate(case: Case) -> KeyFate:
@@ -46,9 +43,3 @@ def action(case: Case) -> Action:
     if case.key.fate is KeyFate.NEW or is_another_key:
         return Action.REKEY
     return Action.RENEW if case.is_renewal else Action.UPDATE
-
-
-def new_algorithms(changes: Iterable[Change]) -> list[KeyAlgorithm]:
-    """Give the algorithms of the keys that are made."""
-    orders = [change.signing.key for change in changes if change.signing is not None]
-    return [order.algorithm for order in orders if order.source is KeySource.GENERATE and order.algorithm is not None]
