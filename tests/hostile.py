@@ -13,6 +13,7 @@ from types import FrameType
 
 import pytest
 from click.testing import CliRunner
+from scene import is_machines, is_stamp
 
 from certgen.cli.group import certgen
 from certgen.cli.run import COMMANDS
@@ -46,7 +47,7 @@ def look(root: Path) -> Mapping[str, Seen]:
     if paths and root.is_dir() and not root.is_symlink():
         for folder, folders, files in os.walk(root):
             paths += [Path(folder, name) for name in (*folders, *files)]
-    return {str(path.relative_to(root)): _look_at(path) for path in paths}
+    return {str(path.relative_to(root)): _look_at(path) for path in paths if not is_stamp(path)}
 
 
 def _look_at(path: Path) -> Seen:
@@ -57,7 +58,8 @@ def _look_at(path: Path) -> Seen:
     elif stat.S_ISREG(found.st_mode):
         content = path.read_bytes()
     mode = stat.S_IMODE(found.st_mode)
-    return Seen(stat.S_IFMT(found.st_mode), mode, found.st_uid, found.st_ino, found.st_mtime_ns, content)
+    modified = 0 if is_machines(path) else found.st_mtime_ns
+    return Seen(stat.S_IFMT(found.st_mode), mode, found.st_uid, found.st_ino, modified, content)
 
 
 @dataclass(frozen=True)

@@ -69,10 +69,27 @@ Snapshot = Mapping[str, Record]
 def take_snapshot(root: Path) -> Snapshot:
     """Look at everything below a folder, and at the folder; nothing where there is none.
 
+    A stamp is not looked at: a run with nothing to do leaves one, once all is two seconds old.
+
     root: the folder.
     """
     paths = [root, *sorted(root.rglob("*"))] if root.exists() else []
-    return {str(path.relative_to(root)): _record(path) for path in paths}
+    found = {str(path.relative_to(root)): _record(path) for path in paths if not is_stamp(path)}
+    return {path: _timeless(record) if is_machines(Path(path)) else record for path, record in found.items()}
+
+
+def is_stamp(path: Path) -> bool:
+    """Whether a file is that by which a run with nothing to do is told."""
+    return path.name == "stamp" and path.parent.name == ".certgen"
+
+
+def is_machines(path: Path) -> bool:
+    """Whether a folder is that of this machine's notes, whose times tell when a stamp was left."""
+    return path.name == ".certgen"
+
+
+def _timeless(record: Record) -> Record:
+    return Record(record.content, record.mode, record.inode, 0, 0)
 
 
 def _record(path: Path) -> Record:

@@ -10,6 +10,8 @@ from typing import Final
 MACHINE: Final = ".certgen/"
 IGNORE: Final = ".gitignore"
 MANIFEST: Final = "manifest.json"
+STAMP: Final = ".certgen/stamp"
+"""What a run with nothing to do may leave, and may not."""
 SETTLED_MACHINE: Final = frozenset({".certgen/lock", ".certgen/keys"})
 
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from .disk import IGNORE, MANIFEST, SETTLED_MACHINE, File, Tree
+from .disk import IGNORE, MANIFEST, SETTLED_MACHINE, STAMP, File, Tree
 
 _PRIVATE: Final = 0o600
 _BLOCK: Final = re.compile(rb"(-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----\n)+")
@@ -51,7 +51,7 @@ def faults_of_finished(found: Tree, addresses: Iterable[str], rendered: Tree) ->
     rendered: a tree that holds the same derived files.
     """
     faults = faults_at_once(found, rendered, rendered)
-    odd = found.machine ^ SETTLED_MACHINE
+    odd = (found.machine - {STAMP}) ^ SETTLED_MACHINE
     faults += [f"{path} is {'left over' if path in found.machine else 'not there'}" for path in sorted(odd)]
     faults += [f"{path} is an empty folder" for path in sorted(found.empty_folders)]
     listed = _listed(found)
