@@ -90,7 +90,11 @@ class Shop:
 
     @contextmanager
     def started(self, *arguments: str, env: Mapping[str, str] | None = None) -> Iterator["subprocess.Popen[str]"]:
-        """Start a command in a process group of its own; whatever happens, nothing of it is left."""
+        """Start a command in a process group of its own; whatever happens, nothing of it is left.
+
+        It looks at the tree itself: there is no stamp by which it could end before it has begun.
+        """
+        (self.tree / ".certgen/stamp").unlink(missing_ok=True)
         process = subprocess.Popen(
             [sys.executable, "-c", _INTERRUPTIBLE, *COMMAND, *arguments],
             cwd=self.folder,
