@@ -34,7 +34,7 @@ class Site:
     environment: Environment
     folder: Path
     flushes: bool = False
-    patience: float = 3.1
+    patience: float = 0.1
 
     def lane(self, who: str, what: str, command: tuple[str, ...]) -> Lane:
         """Lay out a lane; its folder is not there yet."""

@@ -248,7 +248,8 @@ class _Run:
     def _close(self) -> _Made:
         """Give what every run writes at its end: the manifest, and the keys that this machine has seen."""
         made = _Made()
-        content = render_manifest(Manifest(self._bundle.name, self._manifest))
+        unread = self._observed.manifest.unread
+        content = render_manifest(Manifest(self._bundle.name, self._manifest, unread))
         if content != self._observed.manifest_content and self._plan.changes:
             made.writes.append(FileWrite(MANIFEST_FILE, content, PUBLIC_MODE))
         if self._seen != self._observed.seen_keys:
@@ -257,11 +258,12 @@ class _Run:
         return made
 
     def _keys_here(self) -> set[str]:
-        """Give the ids of the keys that are here, and of those that were and are still certified."""
+        """Give the ids of the keys that are here, and of those that were and may still be certified."""
         entries = self._observed.entries.values()
         present = {entry.key.key_id for entry in entries if entry.key.key_id is not None}
         certified = {entry.certificate.key_id for entry in entries if entry.certificate is not None}
-        return present | (self._observed.seen_keys & certified)
+        seen = self._observed.seen_keys
+        return present | (seen if self._observed.vouched.addresses else seen & certified)
 
 
 def _batches(changes: Sequence[Change]) -> list[Sequence[Change]]:

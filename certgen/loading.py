@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -15,12 +15,13 @@ from certgen.rendering import render_snippets
 from certgen.spec.checks import check
 from certgen.spec.document import MAXIMUM_BYTES, Document, compose
 from certgen.spec.explain import validate
+from certgen.spec.outline import LEAST, Outline, excerpt, outline
 from certgen.spec.references import ReferencedFiles, references
 from certgen.spec.resolve import resolve
-from certgen.spec.schema import Spec
+from certgen.stamp import Stamp
 from certgen.store.files import read_beside, read_file
 from certgen.store.stamps import digest
-from certgen.tree import FileKind
+from certgen.tree import NOBODY, FileKind, Vouched
 
 SUFFIXES: Final = (".certgen.yaml", ".certgen.yml", ".yaml", ".yml")
 
@@ -38,6 +39,12 @@ class LoadedSpec:
     """Every file that the spec names."""
     digests: Mapping[str, str] = field(default_factory=dict, repr=False)
     """What tells each file that was read, the spec itself included, from what it was."""
+    outline: Outline | None = field(default=None, repr=False)
+    """Where its end entities stand; None where they are few, or stand otherwise than one below the other."""
+    vouched: Vouched = NOBODY
+    """The end entities that were not read, since they are known to be as the spec says."""
+    stamp: Stamp | None = field(default=None, repr=False)
+    """What knows them."""
 
 
 def find_specs(folder: Path) -> tuple[Path, ...]:
@@ -86,11 +93,41 @@ def load_spec(path: Path, *, reads_keys: bool = True) -> LoadedSpec:
         code = "too-large" if "bytes" in state.reason else "no-such-spec"
         raise CertgenError([error(code, f"{path} {reason}", where=str(path))])
     document = compose(state.content, str(path))
-    spec, mistakes = validate(document.plain)
-    if spec is None:
-        raise CertgenError(_located(document, mistakes))
-    loaded = _complete(path, document, spec, reads_keys=reads_keys)
-    return replace(loaded, digests={str(path): digest(state.content), **loaded.digests})
+    loaded = _complete(path, document, reads_keys=reads_keys)
+    found = outline(document.text) if len(loaded.bundle.entries) > LEAST else None
+    is_true = found is not None and document.stands_as({address: start for address, (start, _) in found.places.items()})
+    digests = {str(path): digest(state.content), **loaded.digests}
+    return replace(loaded, digests=digests, outline=found if is_true else None)
+
+
+def load_excerpt(path: Path, text: str, found: Outline, kept: Collection[str]) -> LoadedSpec | None:
+    """Read and check some of a spec's end entities, with all else that it says.
+
+    Args:
+        path: the spec's file.
+        text: what stands in it.
+        found: where its end entities stand.
+        kept: the addresses of those that are read.
+
+    Returns:
+        The spec as if it had no other; None where they do not stand as it seemed.
+
+    Raises:
+        CertgenError: it is not valid.
+    """
+    document = compose(excerpt(text, found, kept).encode(), str(path))
+    if not document.stands_as({address: found.places[address][0] for address in kept}):
+        return None
+    return replace(_complete(path, document, reads_keys=True), outline=found)
+
+
+def whole(loaded: LoadedSpec) -> LoadedSpec:
+    """Give a spec with all its end entities; one that was read in part is read again.
+
+    Raises:
+        CertgenError: it is not valid.
+    """
+    return load_spec(loaded.path) if loaded.vouched.addresses else loaded
 
 
 def load_specs(paths: Iterable[Path], *, reads_keys: bool = True) -> tuple[LoadedSpec, ...]:
@@ -116,8 +153,11 @@ def load_specs(paths: Iterable[Path], *, reads_keys: bool = True) -> tuple[Loade
     return tuple(loaded)
 
 
-def _complete(path: Path, document: Document, spec: Spec, *, reads_keys: bool) -> LoadedSpec:
-    """Resolve and check a spec that its models accept."""
+def _complete(path: Path, document: Document, *, reads_keys: bool) -> LoadedSpec:
+    """Validate, resolve and check a spec."""
+    spec, mistakes = validate(document.plain)
+    if spec is None:
+        raise CertgenError(_located(document, mistakes))
     name = spec.name or spec_name(path)
     if not NAME.fullmatch(name) or ".." in name:
         help_ = "set `name:` in it, from a-z, 0-9, `.`, `_` and `-`"

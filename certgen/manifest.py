@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from certgen.model import Address
+from certgen.model import SECTION_ORDER, Address
 
 VERSION: Final = 1
+_END: Final = "}}"
+_RANKS: Final = {str(section): rank for section, rank in SECTION_ORDER.items()}
 LONGEST_NAME: Final = 255
 """Bytes that a file's name may have on the usual file systems."""
 
@@ -31,6 +33,8 @@ class Manifest:
 
     name: str = ""
     entries: Mapping[Address, ManifestEntry] = field(default_factory=dict)
+    unread: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The lines of entries that nobody asked about, by their addresses, as they are written."""
 
     def owns(self, address: Address, file: str) -> bool:
         """Whether a file is listed."""
@@ -53,22 +57,48 @@ class NewerManifestError(DamagedManifestError):
 
 def render_manifest(manifest: Manifest) -> bytes:
     """Write a manifest as canonical JSON: sorted, one address a line."""
-    lines = [
-        f"  {json.dumps(str(address))}: {json.dumps(entry_data(manifest.entries[address]))}"
-        for address in sorted(manifest.entries, key=lambda address: address.sort_key)
-    ]
-    entries = ",\n".join(lines)
-    head = f'{{"version": {VERSION}, "name": {json.dumps(manifest.name)}, "entries": {{\n'
-    return f"{head}{entries}\n}}}}\n".encode()
+    lines = {str(address): render_line(address, entry) for address, entry in manifest.entries.items()}
+    lines.update(manifest.unread)
+    entries = ",\n".join(lines[address] for address in sorted(lines, key=_sort_key))
+    return f"{_head(manifest.name)}\n{entries}\n{_END}\n".encode()
 
 
-def parse_manifest(content: bytes) -> Manifest:
+def render_line(address: Address, entry: ManifestEntry) -> str:
+    """Write what the manifest says of one entry, without the comma after it."""
+    return f"  {json.dumps(str(address))}: {json.dumps(entry_data(entry))}"
+
+
+def lines_of(content: bytes) -> dict[str, str]:
+    """Give the lines of a manifest by their addresses, none of them read; nothing where it is not laid out as ours."""
+    head, *lines = content.decode("utf-8", "replace").split("\n")
+    if not _is_head(head) or lines[-2:] != [_END, ""]:
+        return {}
+    apart = [line.removesuffix(",") for line in lines[:-2]]
+    found = {line[3 : line.find('"', 3)]: line for line in apart if line.startswith('  "')}
+    is_ours = len(found) == len(apart) and ",\n".join(apart) == "\n".join(lines[:-2])
+    return found if is_ours else {}
+
+
+def parse_manifest(content: bytes, unread: Collection[str] = ()) -> Manifest:
     """Read a manifest.
+
+    Args:
+        content: of its file.
+        unread: addresses of which the lines are kept as they are; they have been read before.
 
     Raises:
         DamagedManifestError: it is not one.
         NewerManifestError: a later certgen wrote it.
     """
+    lines = lines_of(content) if unread else {}
+    apart = {address: lines.pop(address) for address in unread if address in lines}
+    if not apart:
+        return _parse(content)
+    head, rest = content.partition(b"\n")[0], ",".join(lines.values())
+    return replace(_parse(b"%b%b%b" % (head, rest.encode(), _END.encode())), unread=apart)
+
+
+def _parse(content: bytes) -> Manifest:
     try:
         data = json.loads(content, object_pairs_hook=_once)
         _refuse_other_version(data["version"])
@@ -78,6 +108,23 @@ def parse_manifest(content: bytes) -> Manifest:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as reason:
         raise DamagedManifestError(str(reason)) from None
+
+
+def _head(name: str) -> str:
+    return f'{{"version": {VERSION}, "name": {json.dumps(name)}, "entries": {{'
+
+
+def _is_head(line: str) -> bool:
+    try:
+        return _head(json.loads(f"{line}{_END}")["name"]) == line
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _sort_key(address: str) -> tuple[int, str]:
+    """As `Address.sort_key`, of its text."""
+    section, _, name = address.partition("/")
+    return _RANKS.get(section, len(_RANKS)), name
 
 
 def entry_data(entry: ManifestEntry) -> dict[str, Any]:

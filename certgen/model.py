@@ -6,7 +6,7 @@ Times are aware `datetime`s in UTC with whole seconds; durations are whole secon
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -282,6 +282,10 @@ class Bundle:
 
     def __getitem__(self, address: Address) -> Entry:
         return self.index[address]
+
+    def narrowed(self, addresses: Container[Address]) -> Bundle:
+        """Give the bundle of all CAs and of those end entities alone."""
+        return Bundle(self.name, self.source, tuple(e for e in self.entries if e.is_ca or e.address in addresses))
 
     def issuers_above(self, address: Address) -> tuple[Entry, ...]:
         """Give the CAs above an entry, the nearest first."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from certgen.certificates import UnreadableError, is_signed_by, parse_certificates, parse_private_key
@@ -16,6 +16,7 @@ from certgen.tree import (
     IGNORE_FILE,
     KEY_FILE,
     MANIFEST_FILE,
+    NOBODY,
     TRUST_FILE,
     FileKind,
     FileState,
@@ -24,14 +25,19 @@ from certgen.tree import (
     Observed,
     ObservedEntry,
     ObservedKey,
+    Vouched,
     file_names,
 )
 
 _NOTHING: Final = ObservedEntry()
 
 
-def read_manifest(state: FileState) -> tuple[Manifest, ManifestState]:
+def read_manifest(state: FileState, unread: Collection[str] = ()) -> tuple[Manifest, ManifestState]:
     """Read the manifest; an empty one where there is none, or none that can be read.
+
+    Args:
+        state: what was found in its place.
+        unread: the addresses that nobody asks about.
 
     Raises:
         NewerManifestError: a later certgen wrote it, and this one would not understand what it owns.
@@ -39,7 +45,7 @@ def read_manifest(state: FileState) -> tuple[Manifest, ManifestState]:
     if state.kind is FileKind.ABSENT:
         return Manifest(), ManifestState.ABSENT
     try:
-        return parse_manifest(state.content), ManifestState.READ
+        return parse_manifest(state.content, unread), ManifestState.READ
     except NewerManifestError:
         raise
     except DamagedManifestError:
@@ -72,6 +78,8 @@ def observe(  # noqa: PLR0913 - one argument for each thing that is looked at
     folder_fault: str = "",
     *,
     is_interrupted: bool = False,
+    vouched: Vouched = NOBODY,
+    manifest_read: tuple[Manifest, ManifestState] | None = None,
 ) -> Observed:
     """Make sense of what was read.
 
@@ -82,9 +90,11 @@ def observe(  # noqa: PLR0913 - one argument for each thing that is looked at
         protected: paths that the spec names as files of the user's own.
         folder_fault: why the tree's folder is not one to write into.
         is_interrupted: whether a run has not finished.
+        vouched: the entries that are not in the bundle since they are known to be as they should.
+        manifest_read: what `read_manifest` gave, where it was asked before.
     """
     manifest_file = files.get(MANIFEST_FILE, ABSENT)
-    manifest, manifest_state = read_manifest(manifest_file)
+    manifest, manifest_state = manifest_read or read_manifest(manifest_file)
     entries: dict[Address, ObservedEntry] = {}
     with quiet():
         for address, names in _names_to_read(bundle, manifest).items():
@@ -105,6 +115,7 @@ def observe(  # noqa: PLR0913 - one argument for each thing that is looked at
         protected=frozenset(protected),
         folder_fault=folder_fault,
         is_interrupted=is_interrupted,
+        vouched=vouched,
         authorities=authorities,
     )
 

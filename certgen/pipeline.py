@@ -21,9 +21,9 @@ from certgen.claims import unclaimed_trees
 from certgen.diagnostics import CertgenError, error
 from certgen.journal import Recovery
 from certgen.lifetime import shift
-from certgen.loading import LoadedSpec, find_specs, load_spec, load_specs, spec_name
+from certgen.loading import LoadedSpec, find_specs, load_spec, load_specs, spec_name, whole
 from certgen.manifest import NewerManifestError
-from certgen.model import Bundle
+from certgen.model import Address, Bundle, Section
 from certgen.observe import observe, paths_to_read, read_manifest
 from certgen.plan.decide import plan as decide
 from certgen.plan.notices import recovered
@@ -34,7 +34,7 @@ from certgen.spec.fields import read_moment
 from certgen.store.lock import PATIENT, Patience, wait_until_free
 from certgen.store.tree import Tree
 from certgen.store.writer import writing
-from certgen.tree import ABSENT, IGNORE_FILE, KEY_FILE, LOCK_NOTE, MANIFEST_FILE, Observed
+from certgen.tree import ABSENT, IGNORE_FILE, KEY_FILE, LOCK_NOTE, MANIFEST_FILE, NOBODY, Observed, Vouched
 
 __all__ = [
     "LoadedSpec",
@@ -77,9 +77,8 @@ def plan_spec(loaded: LoadedSpec, output: Path, now: datetime, requests: Request
         now: the time for which to judge, aware, in UTC.
         requests: what is asked for beyond the spec.
     """
-    tree = Tree(output / loaded.bundle.name)
-    observed = observe_tree(loaded.bundle, tree, loaded.files)
-    return PlannedSpec(loaded, tree, observed, decide(loaded.bundle, observed, now, requests))
+    planned = _plan(loaded, output, now, requests)
+    return planned if _stays_within(planned) else _plan(whole(loaded), output, now, requests)
 
 
 def plan_specs(
@@ -99,7 +98,7 @@ def apply_specs(  # noqa: PLR0913 - one argument for each choice
     *,
     jobs: int = 1,
     patience: Patience = PATIENT,
-    unchanged: Callable[[PlannedSpec], None] = lambda planned: None,  # noqa: ARG005 - as above
+    judged: Callable[[PlannedSpec], None] = lambda planned: None,  # noqa: ARG005 - as above
 ) -> tuple[application.Outcome, ...]:
     """Make the trees of specs as they say.
 
@@ -115,7 +114,7 @@ def apply_specs(  # noqa: PLR0913 - one argument for each choice
         jobs: how many processes may make keys and sign at once; more than one forks, which a program with threads of
             its own had better not do.
         patience: how to wait for another run that holds a tree.
-        unchanged: told of each tree with which there was nothing to do.
+        judged: told what is done to each tree, as it was decided last.
 
     Raises:
         CertgenError: one cannot be applied, and nothing was written; or the disk refused.
@@ -125,39 +124,53 @@ def apply_specs(  # noqa: PLR0913 - one argument for each choice
     in_the_way = [d for item in planned for d in (*item.plan.obstacles, *item.plan.consents)]
     if in_the_way:
         raise CertgenError(in_the_way)
-    for item in planned:
-        if not _has_work(item):
-            unchanged(item)
     with closing(MemoryKeyRing(jobs)) as keys:
-        return tuple(_apply(item, output, asked, keys, progress, patience) for item in planned)
+        return tuple(_apply(item, output, asked, keys, progress, patience, judged) for item in planned)
 
 
-def observe_tree(bundle: Bundle, tree: Tree, own_files: Iterable[Path] = ()) -> Observed:
+def observe_tree(bundle: Bundle, tree: Tree, own_files: Iterable[Path] = (), vouched: Vouched = NOBODY) -> Observed:
     """Read a tree as far as a decision needs it; where another run writes it meanwhile, once more.
 
     Args:
         bundle: what the spec describes.
         tree: the tree.
         own_files: the files that the spec names as the user's own, wherever they are.
+        vouched: what is not in the bundle since it is known to be as the spec says.
 
     Raises:
         CertgenError: a later certgen wrote the tree, or it cannot be looked at.
     """
-    return tree.steadily(lambda: _observe(bundle, tree, own_files))
+    return tree.steadily(lambda: _observe(bundle, tree, own_files, vouched))
 
 
-def _observe(bundle: Bundle, tree: Tree, own_files: Iterable[Path]) -> Observed:
+def _plan(loaded: LoadedSpec, output: Path, now: datetime, requests: Requests) -> PlannedSpec:
+    tree = Tree(output / loaded.bundle.name)
+    observed = observe_tree(loaded.bundle, tree, loaded.files, loaded.vouched)
+    return PlannedSpec(loaded, tree, observed, decide(loaded.bundle, observed, now, requests))
+
+
+def _stays_within(planned: PlannedSpec) -> bool:
+    """Whether what a plan for some of a spec's end entities does has no bearing on the others."""
+    plan = planned.plan
+    if not planned.loaded.vouched.addresses:
+        return True
+    is_quiet = not (plan.obstacles or plan.consents or plan.notices or plan.modes or plan.is_interrupted)
+    changed = [change.address for change in plan.changes]
+    return is_quiet and all(isinstance(item, Address) and item.section is not Section.CAS for item in changed)
+
+
+def _observe(bundle: Bundle, tree: Tree, own_files: Iterable[Path], vouched: Vouched) -> Observed:
     fault = tree.folder_fault()
     if fault:
         return observe(bundle, {}, folder_fault=fault)
     own = tree.read([MANIFEST_FILE, IGNORE_FILE])
     try:
-        manifest, _ = read_manifest(own.get(MANIFEST_FILE, ABSENT))
+        read = read_manifest(own.get(MANIFEST_FILE, ABSENT), [*map(str, vouched.addresses)])
     except NewerManifestError:
         place = str(tree.root / MANIFEST_FILE)
         message = f"{place} was written by a later version of certgen"
         raise CertgenError([error("newer-manifest", message, help="upgrade certgen", where=place)]) from None
-    files = {**own, **tree.read(paths_to_read(bundle, manifest))}
+    files = {**own, **tree.read(paths_to_read(bundle, read[0]))}
     tree.refuse_closed({path: state for path, state in files.items() if not path.endswith(f"/{KEY_FILE}")})
     return observe(
         bundle,
@@ -165,6 +178,8 @@ def _observe(bundle: Bundle, tree: Tree, own_files: Iterable[Path]) -> Observed:
         tree.seen_keys(),
         tree.inside(own_files),
         is_interrupted=tree.is_interrupted(),
+        vouched=vouched,
+        manifest_read=read,
     )
 
 
@@ -223,15 +238,19 @@ def _apply(  # noqa: PLR0913, PLR0917 - as `apply_specs`
     keys: MemoryKeyRing,
     progress: application.Progress,
     patience: Patience,
+    judged: Callable[[PlannedSpec], None],
 ) -> application.Outcome:
     if not _has_work(planned):
+        judged(planned)
         return application.Outcome(planned.plan, (), (), ())
     loaded, now = planned.loaded, planned.plan.now
     with writing(planned.tree.root, patience) as writer:
         recovery = writer.recover()
         try:
             if recovery is not Recovery.NONE or not planned.tree.is_as_seen():
-                planned = plan_spec(loaded, output, now, requests.get(loaded.bundle.name, _NO_REQUESTS))
+                planned = plan_spec(whole(loaded), output, now, requests.get(loaded.bundle.name, _NO_REQUESTS))
+            loaded = planned.loaded
+            judged(planned)
             outcome = application.apply(
                 planned.plan, loaded.bundle, planned.observed, writer, keys, loaded.supplied_keys, progress
             )

@@ -1,81 +1,165 @@
-"""Floor 14: a run that found nothing to do leaves a stamp, so that the next one need not look again."""
+"""Floor 14: a run leaves a stamp in a tree that is as its spec says, so that the next one need not look again."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import chain
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Final
 
+from certgen.apply import Outcome
 from certgen.claims import claimants
 from certgen.loading import LoadedSpec
-from certgen.pipeline import PlannedSpec
+from certgen.model import Address
+from certgen.narrowing import outline_lines
+from certgen.pipeline import PlannedSpec, plan_spec
 from certgen.plan.horizon import next_instant
 from certgen.stamp import Stamp
 from certgen.store.files import find_trees, read_file
-from certgen.store.stamps import SETTLED, digest, judge, package_folders, packed, write_stamp
+from certgen.store.stamps import SETTLED, digest, judge, package_folders, packed, unpacked, write_stamp
 from certgen.store.tree import Looks
-from certgen.tree import IGNORE_FILE, KEYS_NOTE, MACHINE_FOLDER, MANIFEST_FILE, FileKind
+from certgen.tree import IGNORE_FILE, KEYS_NOTE, MACHINE_FOLDER, MANIFEST_FILE, Facts, FileKind, Vouched
 
-_ROOT = "."
+LONGEST_REST: Final = 2**63
+"""Nanoseconds: that of what a stamp knows, which was at rest when it was left."""
+
+_ROOT: Final = "."
 
 
-def remember(
-    planned: PlannedSpec, specs: Sequence[LoadedSpec], output: Path, options: str, said: Mapping[str, str]
+@dataclass(frozen=True)
+class _Sight:
+    """What a stamp tells of a tree's folders and files, and what it is worth.
+
+    at_rest: for how long the last of them to change had not when it was looked at, in nanoseconds.
+    due: from when on nothing of it can be relied on.
+    """
+
+    folders: Mapping[str, Facts]
+    files: Mapping[str, Facts]
+    at_rest: int
+    due: datetime
+
+
+def look_again(planned: PlannedSpec, outcome: Outcome, output: Path) -> PlannedSpec | None:
+    """Judge the few entries that a run has written, as the next run would.
+
+    Args:
+        planned: the tree, as it was judged before.
+        outcome: what was done to it.
+        output: the folder of all trees.
+
+    Returns:
+        The tree as it is judged now; None where much was written, or there is more to say than that it is in sync.
+    """
+    plan, loaded = planned.plan, planned.loaded
+    written = [change.address for change in plan.changes if isinstance(change.address, Address)]
+    if not written or len(written) > len(plan.kept) or plan.notices or outcome.mended or outcome.is_resumed:
+        return None
+    # What was written a moment ago could change once more without a trace.
+    time.sleep(1.5 * SETTLED / 1e9)
+    bundle = loaded.bundle.narrowed(written)
+    vouched = Vouched(tuple(address for address in plan.kept if address not in bundle.index))
+    narrowed = replace(loaded, bundle=bundle, vouched=vouched)
+    again = plan_spec(narrowed, output, plan.now)
+    is_done = again.loaded is narrowed and again.plan.is_in_sync and not again.plan.notices
+    return again if is_done else None
+
+
+def remember(  # noqa: PLR0913, PLR0917 - one argument for each thing that a stamp tells
+    planned: PlannedSpec,
+    before: PlannedSpec | None,
+    specs: Sequence[LoadedSpec],
+    output: Path,
+    options: str,
+    said: Mapping[str, str],
 ) -> None:
     """Leave a stamp in a tree that is as its spec says, if it can be told again by it.
 
     Args:
         planned: the tree, judged by this run, and nothing to do about it.
+        before: the tree before the run wrote what `planned` has looked at again.
         specs: all that the run was about.
         output: the folder of all trees.
         options: those that bear on the judgement, in one word.
         said: what a run has to say about the tree, by command, stream and look.
     """
-    looks, now = planned.tree.looks(), planned.plan.now
-    paths = _files(looks)
-    folders = _folders(looks)
-    rows = [*(looks.folders[path] for path in folders), *(looks.files[path] for path in paths)]
+    sight = _sight(planned, before)
     inputs = {**planned.loaded.digests, **_digests(claimants(specs, output))}
-    settled = (int(now.timestamp()) - SETTLED) * 10**9
-    is_settled = all(max(mtime, ctime) < settled for _, _, mtime, ctime, _ in rows)
-    if not is_settled or paths[:2] != [MANIFEST_FILE, IGNORE_FILE] or not _are_inputs_known(planned, inputs):
+    files, now = list(sight.files), int(planned.plan.now.timestamp())
+    if files[:2] != [MANIFEST_FILE, IGNORE_FILE] or any(str(file) not in inputs for file in planned.loaded.files):
         return
     package = package_folders()
     stamp = Stamp(
         judge=judge(),
         spec=str(planned.loaded.path),
         options=options,
-        judged=int(now.timestamp()),
-        due=int(next_instant(planned.loaded.bundle, planned.observed, now).timestamp()),
+        judged=now,
+        due=int(sight.due.timestamp()),
         inputs=inputs,
         trees=[tree.name for tree in find_trees(output)],
         package=list(package),
-        folders=folders,
-        files=paths,
-        facts=packed([*package.values(), *rows]),
+        folders=list(sight.folders),
+        files=files,
+        facts=packed([*package.values(), *sight.folders.values(), *sight.files.values()]),
         said=dict(said),
+        outline=outline_lines((before or planned).loaded),
     )
-    write_stamp(str(planned.tree.root), stamp)
+    write_stamp(str(planned.tree.root), stamp, sight.at_rest)
 
 
-def _files(looks: Looks) -> list[str]:
-    """Give the files that count, the tree's own first."""
-    first = [path for path in (MANIFEST_FILE, IGNORE_FILE) if path in looks.files]
+def _sight(planned: PlannedSpec, before: PlannedSpec | None) -> _Sight:
+    """Put together what was seen: by the run that left a stamp, by this one, and by its look at what it wrote."""
+    stamp, now = planned.loaded.stamp, planned.plan.now
+    sights = [] if stamp is None else [_of_stamp(stamp)]
+    sights += [_of_looks(item, now) for item in (before, planned) if item is not None]
+    folders: dict[str, Facts] = {}
+    files: dict[str, Facts] = {}
+    for sight in sights:
+        folders |= sight.folders
+        files |= sight.files
+    if len(sights) > 1:
+        again = {str(entry.address) for entry in planned.loaded.bundle.entries}
+        files = {path: found for path, found in files.items() if path in sights[-1].files or _entry(path) not in again}
+        folders = {
+            path: found for path, found in folders.items() if path in sights[-1].folders or _entry(path) not in again
+        }
+    first: dict[str, Facts] = {path: files[path] for path in (MANIFEST_FILE, IGNORE_FILE) if path in files}
+    at_rest, due = min(sight.at_rest for sight in sights), min(sight.due for sight in sights)
+    return _Sight(folders, {**first, **files}, at_rest, due)
+
+
+def _of_stamp(stamp: Stamp) -> _Sight:
+    rows = unpacked(stamp.facts)[len(stamp.package) :]
+    count = len(stamp.folders)
+    due = datetime.fromtimestamp(stamp.due, UTC)
+    folders, files = zip(stamp.folders, rows[:count], strict=True), zip(stamp.files, rows[count:], strict=True)
+    return _Sight(dict(folders), dict(files), LONGEST_REST, due)
+
+
+def _of_looks(planned: PlannedSpec, now: datetime) -> _Sight:
+    looks = planned.tree.looks()
+    folders = {path: looks.folders[path] for path in _folders(looks)}
     notes = {path for path in looks.files if path.startswith(f"{MACHINE_FOLDER}/")} - {KEYS_NOTE}
-    return [*first, *(path for path in looks.files if path not in notes and path not in first)]
+    files = {path: found for path, found in looks.files.items() if path not in notes}
+    latest = max((max(mtime, ctime) for _, _, mtime, ctime, _ in (*folders.values(), *files.values())), default=0)
+    return _Sight(folders, files, looks.began - latest, next_instant(planned.loaded.bundle, planned.observed, now))
 
 
 def _folders(looks: Looks) -> list[str]:
     """Give the folders in which something may come to stand that was not there: those that hold folders, first."""
     absent = (path for path in looks.absent if not path.startswith(f"{MACHINE_FOLDER}/"))
-    above = {str(PurePosixPath(path).parent) for path in chain(looks.folders, absent) if path != _ROOT}
+    above = {path.rpartition("/")[0] or _ROOT for path in chain(looks.folders, absent) if path != _ROOT}
     return sorted(path for path in {_ROOT, *above} & set(looks.folders) if path != MACHINE_FOLDER)
+
+
+def _entry(path: str) -> str:
+    """Give the folder of the entry in which something stands."""
+    return "/".join(path.split("/", 2)[:2])
 
 
 def _digests(paths: Iterable[Path]) -> dict[str, str]:
     states = {path: read_file(path) for path in paths}
     return {str(path): digest(state.content) if state.kind is FileKind.FILE else "" for path, state in states.items()}
-
-
-def _are_inputs_known(planned: PlannedSpec, inputs: Mapping[str, str]) -> bool:
-    return all(str(file) in inputs for file in planned.loaded.files)

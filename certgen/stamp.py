@@ -5,7 +5,7 @@ imports nothing, so that a run with nothing to do starts at the price of the int
 """
 
 _HEAD = "certgen stamp 1"
-_LISTS = 6
+_LISTS = 7
 
 
 class Stamp:
@@ -22,10 +22,12 @@ class Stamp:
         folders, files: what was looked at in the tree, relative to it.
         facts: the facts of package, folders and files, in this order.
         said: what the run has to say, by command, stream and look.
+        outline: where the entries stand in the spec, for a run in which few of many changed.
     """
 
     __slots__ = (
-        "due", "facts", "files", "folders", "inputs", "judge", "judged", "options", "package", "said", "spec", "trees",
+        "due", "facts", "files", "folders", "inputs", "judge", "judged", "options", "outline", "package", "said",
+        "spec", "trees",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913 - a dataclass would import what this module saves
@@ -43,6 +45,7 @@ class Stamp:
         files: list[str],
         facts: bytes,
         said: dict[str, str],
+        outline: list[str],
     ) -> None:
         self.judge = judge
         self.spec = spec
@@ -56,6 +59,7 @@ class Stamp:
         self.files = files
         self.facts = facts
         self.said = said
+        self.outline = outline
 
 
 def render_stamp(stamp: Stamp) -> bytes | None:
@@ -63,7 +67,7 @@ def render_stamp(stamp: Stamp) -> bytes | None:
     values = [stamp.judge, stamp.spec, stamp.options, str(stamp.judged), str(stamp.due)]
     inputs = [f"{digest}\t{path}" for path, digest in stamp.inputs.items()]
     said = [f"{key}\t{_escaped(text)}" for key, text in stamp.said.items()]
-    lists = [inputs, stamp.trees, stamp.package, stamp.folders, stamp.files, said]
+    lists = [inputs, stamp.trees, stamp.package, stamp.folders, stamp.files, said, stamp.outline]
     lines = [_HEAD, *values, " ".join(str(len(items)) for items in lists), *(line for items in lists for line in items)]
     if any("\n" in line for line in lines):
         return None
@@ -86,7 +90,7 @@ def parse_stamp(content: bytes) -> Stamp | None:
             place += count
         if place != len(lines) or len(found) != _LISTS:
             return None
-        inputs, trees, package, folders, files, said = found
+        inputs, trees, package, folders, files, said, outline = found
         return Stamp(
             judge=judge,
             spec=spec,
@@ -100,6 +104,7 @@ def parse_stamp(content: bytes) -> Stamp | None:
             files=files,
             facts=rest[length + 1 :],
             said={key: _unescaped(text) for key, text in map(_split, said)},
+            outline=outline,
         )
     except ValueError:
         return None

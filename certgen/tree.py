@@ -178,6 +178,18 @@ class ObservedEntry:
         return self.files.get(name, ABSENT)
 
 
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """Entries that are known to be as their spec says, and that a decision need not look at."""
+
+    addresses: tuple[Address, ...] = ()
+    elsewhere: tuple[Address, ...] = ()
+    """Those among them whose private keys this machine has never held."""
+
+
+NOBODY: Final = Vouched()
+
+
 class ManifestState(StrEnum):
     """What was found where the manifest should be."""
 
@@ -207,6 +219,8 @@ class Observed:
     """Whether a run has not finished; what it had committed to is seen as done."""
     protected: frozenset[str] = frozenset()
     """Paths of the tree that the spec names as files of the user's own: they are never removed."""
+    vouched: Vouched = NOBODY
+    """What was not looked at: the bundle that this was found for has none of it."""
     authorities: tuple[Certificate, ...] = ()
     """Every soundly signed CA certificate found anywhere in the tree, the latest to end first."""
 

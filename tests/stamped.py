@@ -1,4 +1,4 @@
-"""Trees with a stamp: what changed last must be two seconds old, and so many trees are waited for at once."""
+"""Trees with a stamp: what changed last must have been at rest for a moment before a look at it."""
 
 import os
 import subprocess
@@ -76,7 +76,7 @@ def make(folder: Path, spec: str = SPEC) -> Stamped:
 
 def settle() -> None:
     """Wait until what was written last may be believed."""
-    time.sleep(SETTLED + 1.1)
+    time.sleep(5 * SETTLED / 1e9)
 
 
 def supply(folder: Path, number: int) -> Iterator[Stamped]:

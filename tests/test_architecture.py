@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).parent.parent / "certgen"
 
 FLOORS = (
     ("diagnostics", "starter", "stamp", "lifetime", "rfc5280", "tls"),
-    ("model", "spec.composer", "spec.document"),
+    ("model", "spec.composer", "spec.document", "spec.outline"),
     ("manifest",),
     ("tree", "certificates", "encoders", "spec.fields"),
     ("spec.types", "consumers", "journal"),
@@ -29,7 +29,7 @@ FLOORS = (
     ("spec.resolve", "spec.checks", "plan", "rendering"),
     ("signing",),
     ("loading", "apply"),
-    ("requests", "claims", "verify", "prove", "talk"),
+    ("requests", "claims", "narrowing", "verify", "prove", "talk"),
     ("pipeline", "report"),
     ("remembering",),
     ("cli",),

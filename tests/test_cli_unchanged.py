@@ -242,9 +242,9 @@ def test_a_tree_that_may_not_be_written_has_none(shop: Stamped, monkeypatch: pyt
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", refuse)
-        stamps.write_stamp(str(shop.tree), some_stamp())
+        stamps.write_stamp(str(shop.tree), some_stamp(), 10**9)
     assert not shop.stamp.exists()
-    stamps.write_stamp(str(shop.tree), some_stamp())
+    stamps.write_stamp(str(shop.tree), some_stamp(), 10**9)
     assert shop.stamp.exists()
     assert shop.stamp.stat().st_mode & 0o777 == 0o600
 
@@ -253,7 +253,7 @@ def some_stamp() -> Stamp:
     nothing: list[str] = []
     return Stamp(
         judge="j", spec="s", options="o", judged=0, due=0, inputs={}, trees=nothing, package=nothing, folders=nothing,
-        files=nothing, facts=b"", said={},
+        files=nothing, facts=b"", said={}, outline=nothing,
     )  # fmt: skip
 
 

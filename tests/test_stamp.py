@@ -24,6 +24,7 @@ def stamps(line: st.SearchStrategy[str]) -> st.SearchStrategy[Stamp]:
         folders=lines,
         files=lines,
         facts=st.binary(max_size=80),
+        outline=lines,
         said=st.dictionaries(NAME, st.text(st.characters(exclude_categories=["Cs"]), max_size=40), max_size=4),
     )
 
@@ -54,7 +55,17 @@ def test_what_is_no_stamp_is_none(content: bytes) -> None:
 
 
 def test_a_name_with_a_line_break_has_no_stamp() -> None:
-    empty = {"judged": 0, "due": 0, "inputs": {}, "trees": [], "package": [], "folders": [], "facts": b"", "said": {}}
+    empty = {
+        "judged": 0,
+        "due": 0,
+        "inputs": {},
+        "trees": [],
+        "package": [],
+        "folders": [],
+        "facts": b"",
+        "said": {},
+        "outline": [],
+    }
     stamp = Stamp(judge="j", spec="s", options="o", files=["a\nb"], **empty)  # type: ignore[arg-type]  # values of many kinds
     assert render_stamp(stamp) is None
     stamp.files = ["a"]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from time import time
 from typing import TYPE_CHECKING, Any
 
 from certgen.cli.screen import Screen
+from certgen.cli.unchanged import options_word
 from certgen.diagnostics import CertgenError
 
 if TYPE_CHECKING:
@@ -48,6 +50,25 @@ def load(screen: Screen, command: str, specs: tuple[Path, ...], *, reads_keys: b
         screen.fail(command, reason.diagnostics)
     screen.diagnose(warning for item in loaded for warning in item.warnings)
     return loaded
+
+
+def load_changed(
+    screen: Screen, command: str, specs: tuple[Path, ...], output: Path, options: dict[str, Any]
+) -> tuple[LoadedSpec, ...]:
+    """As `load`, but only what changed since the last run, where its stamps vouch for the rest."""
+    from certgen.narrowing import narrow
+    from certgen.pipeline import find_specs
+
+    if not options["renew"] and not options["rekey"]:
+        asked = options_word(prune=options["prune"], no_renew=options["no_renew"])
+        try:
+            found = narrow(specs or find_specs(Path("specs")), output, asked, int(time()))
+        except CertgenError as reason:
+            screen.fail(command, reason.diagnostics)
+        if found is not None:
+            screen.diagnose(warning for item in found for warning in item.warnings)
+            return found
+    return load(screen, command, specs)
 
 
 def requests(loaded: tuple[LoadedSpec, ...], options: dict[str, Any]) -> dict[str, Requests]:

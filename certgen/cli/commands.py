@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from certgen.cli.arguments import load, moment, requests, wait
+from certgen.cli.arguments import load, load_changed, moment, requests, wait
 from certgen.cli.group import certgen
 from certgen.cli.options import (
     at_option,
@@ -87,7 +87,7 @@ def plan(specs: tuple[Path, ...], output: Path, at: str | None, is_all: bool, **
     Exit 1 where it would do something.
     """
     screen = Screen.of(options)
-    loaded = load(screen, "plan", specs)
+    loaded = load_changed(screen, "plan", specs, output, options) if at is None else load(screen, "plan", specs)
     from certgen.pipeline import plan_specs, unclaimed_trees
     from certgen.report.plan import plan_diagnostics, render_differences, render_plan
 
@@ -129,7 +129,7 @@ def apply(specs: tuple[Path, ...], output: Path, exit_code: bool, jobs: int | No
     A second run writes nothing.
     """
     screen = Screen.of(options)
-    loaded = load(screen, "apply", specs)
+    loaded = load_changed(screen, "apply", specs, output, options)
     from certgen.pipeline import Patience, apply_specs, unclaimed_trees
     from certgen.report.plan import outcome_diagnostics, render_outcome
 
@@ -137,12 +137,12 @@ def apply(specs: tuple[Path, ...], output: Path, exit_code: bool, jobs: int | No
     screen.diagnose(unclaimed)
     bar = ProgressBar(is_shown=sys.stderr.isatty() and not screen.is_quiet)
     patience = Patience(wait(screen, "apply", options["lock_timeout"]), screen.tell)
-    unchanged: list[PlannedSpec] = []
+    judged: list[PlannedSpec] = []
     try:
         asked = requests(loaded, options)
         outcomes = apply_specs(
             loaded, output, datetime.now(UTC), asked, bar.advance,
-            jobs=jobs or cores(), patience=patience, unchanged=unchanged.append,
+            jobs=jobs or cores(), patience=patience, judged=judged.append,
         )  # fmt: skip
     except CertgenError as reason:
         bar.close()
@@ -158,10 +158,10 @@ def apply(specs: tuple[Path, ...], output: Path, exit_code: bool, jobs: int | No
         for outcome in outcomes:
             folder = output / outcome.plan.name
             screen.result(render_outcome(outcome, folder, screen.painter(sys.stdout), screen.width(sys.stdout)))
-    if unchanged and not unclaimed:
+    if not unclaimed:
         from certgen.cli.stamping import leave_stamps
 
-        leave_stamps(screen, unchanged, loaded, output, options)
+        leave_stamps(screen, zip(judged, outcomes, strict=True), loaded, output, options)
     sys.exit(DIFFERENT if exit_code and not all(outcome.is_empty for outcome in outcomes) else SOUND)
 
 

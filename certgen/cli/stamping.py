@@ -13,21 +13,28 @@ from certgen.cli.terminal import look, width
 from certgen.cli.unchanged import options_word
 from certgen.loading import LoadedSpec
 from certgen.pipeline import PlannedSpec
-from certgen.remembering import remember
+from certgen.remembering import look_again, remember
 from certgen.report.diagnostics import render_diagnostics
 from certgen.report.paint import Painter, plain
 from certgen.report.plan import outcome_diagnostics, plan_diagnostics, render_outcome, render_plan
 
 
 def leave_stamps(
-    screen: Screen, unchanged: Iterable[PlannedSpec], specs: Sequence[LoadedSpec], output: Path, options: dict[str, Any]
+    screen: Screen,
+    judged: Iterable[tuple[PlannedSpec, Outcome]],
+    specs: Sequence[LoadedSpec],
+    output: Path,
+    options: dict[str, Any],
 ) -> None:
-    """Leave a stamp in each tree with which there was nothing to do."""
+    """Leave a stamp in each tree that is as its spec says, as far as that is known without looking at much again."""
     if options["renew"] or options["rekey"]:
         return
     asked = options_word(prune=options["prune"], no_renew=options["no_renew"])
-    for planned in unchanged:
-        remember(planned, specs, output, asked, _said(screen, planned, output / planned.plan.name))
+    for planned, outcome in judged:
+        again = planned if outcome.is_empty else look_again(planned, outcome, output)
+        if again is not None:
+            before = None if again is planned else planned
+            remember(again, before, specs, output, asked, _said(screen, again, output / again.plan.name))
 
 
 def _said(screen: Screen, planned: PlannedSpec, folder: Path) -> dict[str, str]:

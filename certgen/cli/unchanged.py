@@ -10,7 +10,7 @@ import time
 
 from certgen.cli.terminal import escape_what_cannot_be_encoded, flush, look, refused
 from certgen.stamp import Stamp
-from certgen.store.stamps import holds, read_stamp
+from certgen.store.stamps import holds, likely_trees, read_stamp
 
 _FLAGS = {
     "apply": {"-q", "--quiet", "--no-renew", "--prune", "--exit-code"},
@@ -102,12 +102,10 @@ def _stamps(output: str, specs: list[str], options: str) -> list[Stamp]:
         OSError, ValueError: one cannot be looked at.
     """
     now = int(time.time())
-    names = os.listdir(output)
     digests: dict[str, str] = {}
     found: list[Stamp] = []
     for spec in specs:
-        likely = spec.rpartition("/")[2].removesuffix(".yaml").removesuffix(".yml").removesuffix(".certgen")
-        for name in dict.fromkeys((likely, *names)):
+        for name in likely_trees(output, spec):
             stamp = read_stamp(f"{output}/{name}")
             if stamp is None or stamp.spec != spec or stamp.options != options:
                 continue

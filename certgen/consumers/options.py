@@ -26,7 +26,7 @@ _PORT: Final = Annotated[int, Field(ge=1, le=65535)]
 class Options(BaseModel):
     """A consumer's options; what it does not know is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, defer_build=True)
 
     @property
     def named_files(self) -> Mapping[str, str]:

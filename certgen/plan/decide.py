@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import datetime
 
 from certgen.diagnostics import Diagnostic
-from certgen.model import Address, Bundle, Certificate, Entry, Issuance
+from certgen.model import Address, Bundle, Certificate, Entry, Issuance, Section
 from certgen.plan import notices
 from certgen.plan.authorities import Projection, certificate_of_key, known_certificate, supplied_projection
 from certgen.plan.case import Case
@@ -79,13 +80,14 @@ class _Decision:
         self._notices += [*warnings, *unmended, *tree_warnings(self._observed)]
         before, after, obstacles = tree_files(self._bundle, self._observed, is_changed=bool(self._changes or orphans))
         self._obstacles += [*closed, *obstacles, *self._missing_signers()]
-        if self._elsewhere:
-            self._notices.append(notices.keys_elsewhere(self._elsewhere, self._bundle.name))
+        vouched = self._observed.vouched
+        if elsewhere := _in_order([*self._elsewhere, *vouched.elsewhere]):
+            self._notices.append(notices.keys_elsewhere(elsewhere, self._bundle.name))
         return Plan(
             name=self._bundle.name,
             now=self._now,
             changes=(*before, *self._changes, *orphans, *after),
-            kept=tuple(self._kept),
+            kept=_in_order([*self._kept, *vouched.addresses]),
             modes=modes,
             widenings=tuple(self._widenings),
             notices=tuple(self._notices),
@@ -289,3 +291,8 @@ class _Decision:
             for signer, waiting in self._unsigned.items()
             if str(signer) not in stuck and (signer not in unsigned or self._bundle[signer].issuer is None)
         ]
+
+
+def _in_order(addresses: Iterable[Address]) -> tuple[Address, ...]:
+    """Put end entities in the order of a bundle, behind the CAs, which are in theirs."""
+    return tuple(sorted(addresses, key=lambda item: () if item.section is Section.CAS else item.sort_key))

@@ -164,7 +164,7 @@ def _manifest_change(bundle: Bundle, observed: Observed) -> tuple[Change, ...]:
         kept = kept_manifest_entry(entry, observed[entry.address]) if entry.supplied is None else None
         if kept is not None:
             listed[entry.address] = _with_leftovers(kept, entry, observed)
-    if observed.manifest_content == render_manifest(Manifest(bundle.name, listed)):
+    if observed.manifest_content == render_manifest(Manifest(bundle.name, listed, observed.manifest.unread)):
         return ()
     match observed.manifest_state:
         case ManifestState.ABSENT:

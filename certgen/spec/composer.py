@@ -39,6 +39,11 @@ class Node:
     """Nodes in it, itself included, aliases expanded."""
     height: int = 1
 
+    def keys_of(self, name: str) -> dict[str, Node]:
+        """Give the keys of the mapping that stands under a name; none where none does."""
+        found = self.value.get(name) if isinstance(self.value, dict) else None
+        return found.keys if found is not None else {}
+
 
 def make_span(file: str, lines: list[str], line: int, column: int, end: tuple[int, int] | None = None) -> Span:
     """Make a span from a parser's place, counted from 0; one that ends on a later line ends with its first."""
@@ -79,6 +84,11 @@ class Composer:
         """Finished nodes by anchor; None while the anchored collection is open."""
         self._aliased = 0
         self.problems: list[Diagnostic] = []
+
+    @property
+    def has_anchors(self) -> bool:
+        """Whether any place of the text stands for another."""
+        return bool(self._anchors)
 
     def compose(self) -> Node:
         """Compose the one document of the text; problems that do not end it are kept in `problems`."""

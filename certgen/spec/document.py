@@ -6,6 +6,7 @@ Every scalar stays the text that was written (`NO` is Norway, `12:30:00` is text
 from __future__ import annotations
 
 import codecs
+from collections.abc import Mapping
 from typing import Final
 
 from certgen.diagnostics import CertgenError, Diagnostic, Route, Span, position
@@ -15,16 +16,20 @@ MAXIMUM_BYTES: Final = 8 * 1024 * 1024
 _OF_END_ENTITIES: Final = frozenset({"validity", "renew_before", "issuer"})
 """The defaults that a CA does not inherit."""
 
+_SECTIONS_OF_END_ENTITIES: Final = ("servers", "clients", "peers")
+
 Plain = str | list["Plain"] | dict[str, "Plain"] | None
 
 
 class Document:
     """A spec's text as a plain tree, and the way from a route in it to a span."""
 
-    def __init__(self, file: str, text: str, root: Node) -> None:
+    def __init__(self, file: str, text: str, root: Node, *, has_anchors: bool = False) -> None:
         self.file = file
+        self.text = text
         self._lines = LINE_BREAK.split(text)
         self._root = root
+        self._has_anchors = has_anchors
 
     @property
     def plain(self) -> Plain:
@@ -34,6 +39,16 @@ class Document:
     def has(self, route: Route) -> bool:
         """Whether the spec says anything at this place."""
         return self._nearest(route)[1] == len(route)
+
+    def stands_as(self, places: Mapping[str, int]) -> bool:
+        """Whether these are all end entities, each by itself.
+
+        Args:
+            places: the lines on which they begin, counted from 0, by their addresses.
+        """
+        sections = {name: self._root.keys_of(name) for name in _SECTIONS_OF_END_ENTITIES}
+        found = {f"{name}/{key}": node.line for name, keys in sections.items() for key, node in keys.items()}
+        return found == dict(places) and not self._has_anchors
 
     def locate(self, diagnostic: Diagnostic) -> Diagnostic:
         """Turn a diagnostic's route into a span: of the place, or of the nearest place above it that was written.
@@ -96,15 +111,20 @@ def compose(content: bytes, file: str) -> Document:
     Raises:
         CertgenError: not one YAML document with a mapping at its top, or one that is too large or too deep.
     """
-    text = _decode(content, file)
+    text = decode(content, file)
     composer = Composer(file, text)
     root = composer.compose()
     if composer.problems:
         raise CertgenError(sorted(composer.problems, key=position))
-    return Document(file, text, root)
+    return Document(file, text, root, has_anchors=composer.has_anchors)
 
 
-def _decode(content: bytes, file: str) -> str:
+def decode(content: bytes, file: str) -> str:
+    """Give the text of a spec.
+
+    Raises:
+        CertgenError: it is too large, or not UTF-8.
+    """
     if len(content) > MAXIMUM_BYTES:
         raise CertgenError(
             [file_error("too-large", f"the file has {len(content)} bytes, the limit is {MAXIMUM_BYTES}", file)]

@@ -18,7 +18,7 @@ SCHEMA_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, defer_build=True)
 
 
 class Subject(_Strict):
@@ -222,7 +222,9 @@ class Spec(_Strict):
         description="Name of the tree below the output folder. "
         "Default: the file's name without .yaml, .yml, .certgen.yaml.",
     )
-    defaults: Inherited = Field(Defaults(), description="What every entry inherits unless it says otherwise.")
+    defaults: Inherited = Field(
+        default_factory=Defaults, description="What every entry inherits unless it says otherwise."
+    )
     ca: Authority | None = Field(None, description="Short for `cas: {ca: {...}}`, for a spec with one CA.")
     cas: Authorities = Field({}, description="Certificate authorities by name.")
     servers: Members = Field({}, description="Servers by name: serverAuth.")

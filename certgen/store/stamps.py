@@ -6,7 +6,8 @@ would have to foretell inodes, and the nanoseconds at which files change.
 
 import os
 import sys
-from struct import pack
+import time
+from struct import iter_unpack, pack
 
 from certgen import __version__
 from certgen.stamp import Stamp, parse_stamp, render_stamp
@@ -17,8 +18,9 @@ try:
 except ImportError:
     from hashlib import blake2b
 
-SETTLED = 2
-"""Seconds: on a coarse file system, what changed later than this before a look may change once more without a trace."""
+SETTLED, COARSELY_SETTLED = 20_000_000, 2_000_000_000
+"""Nanoseconds: what changed later than this before a look may change once more without a trace. The second is for file
+systems that note no more than tenths of a second, or whole ones."""
 
 _ROOT = "."
 _MACHINE_FOLDER = ".certgen"
@@ -56,6 +58,11 @@ def packed(rows: list[tuple[int, int, int, int, int]]) -> bytes:
     return _packed([number for row in rows for number in row])
 
 
+def unpacked(content: bytes) -> list[tuple[int, int, int, int, int]]:
+    """Read facts that were written as bytes."""
+    return list(iter_unpack("<5q", content))
+
+
 def package_folders() -> dict[str, tuple[int, int, int, int, int]]:
     """Give the facts of the package's own folders, which another installation makes anew, by their paths in it."""
     found = {}
@@ -85,8 +92,24 @@ def read_stamp(root: str) -> Stamp | None:
     return parse_stamp(_read(f"{root}/{_STAMP_NOTE}", _LONGEST_STAMP))
 
 
-def write_stamp(root: str, stamp: Stamp) -> None:
-    """Put a stamp in place, in one step; where that cannot be done there is none, and the next run looks again."""
+def likely_trees(output: str, spec: str) -> list[str]:
+    """Give the names that a spec's tree may have, the likely one first.
+
+    Raises:
+        OSError: the output cannot be looked into.
+    """
+    likely = spec.rpartition("/")[2].removesuffix(".yaml").removesuffix(".yml").removesuffix(".certgen")
+    return list(dict.fromkeys((likely, *os.listdir(output))))
+
+
+def write_stamp(root: str, stamp: Stamp, at_rest: int) -> None:
+    """Put a stamp in place, in one step; where that cannot be done there is none, and the next run looks again.
+
+    Args:
+        root: the tree's folder.
+        stamp: what to write.
+        at_rest: for how long nothing had changed when it was looked at, in nanoseconds.
+    """
     content = render_stamp(stamp)
     new = f"{root}/{_NEW_STAMP_NOTE}"
     try:
@@ -98,11 +121,26 @@ def write_stamp(root: str, stamp: Stamp) -> None:
         try:
             with open(descriptor, "wb") as file:
                 file.write(content)
-            os.replace(new, f"{root}/{_STAMP_NOTE}")
+                file.flush()
+                is_settled = at_rest > _unsettled(os.fstat(descriptor).st_mtime_ns)
+            if is_settled:
+                os.replace(new, f"{root}/{_STAMP_NOTE}")
+            else:
+                os.unlink(new)
         except OSError:
             os.unlink(new)
     except OSError:
         return
+
+
+def _unsettled(written: int) -> int:
+    """Tell how old a change must be, by this machine's clock, for one after it to be seen.
+
+    Args:
+        written: what the file system noted as the time of a write of this moment: its clock may be another's.
+    """
+    grain = SETTLED if written % 1_000_000 else COARSELY_SETTLED
+    return grain + abs(time.time_ns() - written)
 
 
 def holds(stamp: Stamp, output: str, name: str, digests: dict[str, str]) -> bool:
@@ -127,8 +165,8 @@ def holds(stamp: Stamp, output: str, name: str, digests: dict[str, str]) -> bool
         and _is_folder(f"{root}/{_MACHINE_FOLDER}")
         and _is_at_rest(os.listdir(f"{root}/{_MACHINE_FOLDER}"), stamp)
         and trees_in(output) == stamp.trees
-        and _facts_now(root, stamp) == stamp.facts
         and all(_is_input(path, stamp) and _digest_now(path, digests) == known for path, known in stamp.inputs.items())
+        and _facts_now(root, stamp) == stamp.facts
     )
 
 

@@ -57,6 +57,8 @@ class Looks:
     files: Mapping[str, Facts]
     absent: frozenset[str]
     """The files that were not there, or could not be read."""
+    began: int
+    """When the look began, in nanoseconds since 1970."""
 
 
 class Tree:
@@ -66,6 +68,7 @@ class Tree:
         self.root = root
         self._base = str(root)
         self._seen_at: Version = ()
+        self._began = 0
         self.forget()
 
     def forget(self) -> None:
@@ -134,7 +137,7 @@ class Tree:
         """Give what was looked at since the last `forget`, by the path in the tree."""
         folders = {path: self._facts[path] for path, fault in self._folders.items() if fault is None}
         files = {path: found for path, found in self._facts.items() if path not in self._folders}
-        return Looks(folders, files, frozenset(self._absent))
+        return Looks(folders, files, frozenset(self._absent), self._began)
 
     def folder_fault(self) -> str:
         """Say why the tree's folder, or the output, is not one to write into; nothing where it is."""
@@ -184,7 +187,7 @@ class Tree:
     def steadily(self, look: Callable[[], _Found]) -> _Found:
         """Give what a look at the tree finds; where another run writes it meanwhile, that of another look."""
         for _ in range(_LOOKS):
-            self._seen_at = self.version()
+            self._seen_at, self._began = self.version(), time.time_ns()
             found = look()
             if self.is_as_seen():
                 break
