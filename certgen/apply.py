@@ -14,7 +14,7 @@ from certgen.manifest import Manifest, ManifestEntry, digest, render_manifest
 from certgen.model import Address, Bundle, Certificate, Entry
 from certgen.plan.authorities import known_certificate
 from certgen.plan.derived import anchors_of, path_above
-from certgen.plan.housekeeping import kept_manifest_entry, leftovers, orphans
+from certgen.plan.housekeeping import leftovers, orphans, recorded_entry
 from certgen.plan.values import Action, Change, KeySource, Plan, Signing, TreeFile
 from certgen.signing import Signatures, Signed
 from certgen.store.writer import FileWrite, Writer
@@ -162,10 +162,8 @@ class _Run:
             found = self._observed[entry.address]
             if (certificate := known_certificate(entry, found, self._observed)) is not None:
                 self._certificates[entry.address] = certificate
-            if (kept := kept_manifest_entry(entry, found)) is not None:
-                self._manifest[entry.address] = ManifestEntry(
-                    kept.key_id, {**leftovers(entry, self._observed), **kept.files}
-                )
+            if (kept := recorded_entry(entry, self._observed)) is not None:
+                self._manifest[entry.address] = kept
 
     def _make(self, change: Change) -> _Made:
         made = _Made()
@@ -231,8 +229,8 @@ class _Run:
         left = leftovers(entry, self._observed).items()
         files = {name: listed for name, listed in left if name not in change.removes}
         for name in file_names(entry):
-            stays = None if name == KEY_FILE else digest(found.file(name).content)
-            files[name] = None if name == KEY_FILE else written.get(name, stays)
+            is_key = name == KEY_FILE
+            files[name] = None if is_key else written.get(name) or digest(found.file(name).content)
         own = self._signed.get(entry.address) or self._certificates[entry.address]
         self._manifest[entry.address] = ManifestEntry(own.key_id, files)
 
@@ -258,12 +256,11 @@ class _Run:
         return made
 
     def _keys_here(self) -> set[str]:
-        """Give the ids of the keys that are here, and of those that were and may still be certified."""
+        """Give the ids of the keys that are here, and of those that were and are still certified."""
         entries = self._observed.entries.values()
         present = {entry.key.key_id for entry in entries if entry.key.key_id is not None}
         certified = {entry.certificate.key_id for entry in entries if entry.certificate is not None}
-        seen = self._observed.seen_keys
-        return present | (seen if self._observed.vouched.addresses else seen & certified)
+        return present | (self._observed.seen_keys & (certified | self._observed.manifest.unread_keys))
 
 
 def _batches(changes: Sequence[Change]) -> list[Sequence[Change]]:

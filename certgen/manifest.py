@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -35,6 +35,11 @@ class Manifest:
     entries: Mapping[Address, ManifestEntry] = field(default_factory=dict)
     unread: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The lines of entries that nobody asked about, by their addresses, as they are written."""
+
+    @property
+    def unread_keys(self) -> frozenset[str]:
+        """The key ids of the entries that nobody asked about."""
+        return frozenset(line.partition('"key": "')[2].partition('"')[0] for line in self.unread.values())
 
     def owns(self, address: Address, file: str) -> bool:
         """Whether a file is listed."""
@@ -77,6 +82,15 @@ def lines_of(content: bytes) -> dict[str, str]:
     found = {line[3 : line.find('"', 3)]: line for line in apart if line.startswith('  "')}
     is_ours = len(found) == len(apart) and ",\n".join(apart) == "\n".join(lines[:-2])
     return found if is_ours else {}
+
+
+def parse_lines(lines: Iterable[str]) -> dict[Address, ManifestEntry]:
+    """Read lines of a manifest, each without the comma after it.
+
+    Raises:
+        DamagedManifestError: one is none.
+    """
+    return dict(_parse(f"{_head('')}{','.join(lines)}{_END}".encode()).entries)
 
 
 def parse_manifest(content: bytes, unread: Collection[str] = ()) -> Manifest:

@@ -6,10 +6,11 @@ Times are aware `datetime`s in UTC with whole seconds; durations are whole secon
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from itertools import takewhile
 from typing import Final
 
 from certgen.lifetime import RenewBefore, Validity
@@ -65,6 +66,10 @@ class Address:
 
     def __str__(self) -> str:
         return f"{self.section}/{self.name}"
+
+    def __hash__(self) -> int:
+        # Addresses are looked up more often than anything else, and an enum's own hash is slow.
+        return hash(self.name)
 
     @property
     def sort_key(self) -> tuple[int, str]:
@@ -254,12 +259,12 @@ class Entry:
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
         """The files that its snippets are made of."""
-        return tuple(artifact for snippet in self.snippets for artifact in snippet.artifacts)
+        return tuple(artifact for snippet in self.snippets for artifact in snippet.artifacts) if self.snippets else ()
 
     @property
     def is_ca(self) -> bool:
         """Whether it issues certificates."""
-        return self.template.role.is_ca
+        return self.address.section is Section.CAS
 
     @property
     def is_root(self) -> bool:
@@ -277,21 +282,29 @@ class Bundle:
     entries: tuple[Entry, ...]
     index: Mapping[Address, Entry] = field(init=False, repr=False, compare=False)
 
+    end_entities: tuple[Entry, ...] = field(init=False, repr=False, compare=False)
+    _above: dict[Address, tuple[Entry, ...]] = field(init=False, repr=False, compare=False)
+    """The CAs above those that were asked for, by the issuer."""
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "index", {entry.address: entry for entry in self.entries})
+        object.__setattr__(self, "end_entities", tuple(entry for entry in self.entries if not entry.is_ca))
+        object.__setattr__(self, "_above", {})
 
     def __getitem__(self, address: Address) -> Entry:
         return self.index[address]
 
-    def narrowed(self, addresses: Container[Address]) -> Bundle:
+    def narrowed(self, addresses: Iterable[Address]) -> Bundle:
         """Give the bundle of all CAs and of those end entities alone."""
-        return Bundle(self.name, self.source, tuple(e for e in self.entries if e.is_ca or e.address in addresses))
+        authorities = {entry.address: entry for entry in takewhile(lambda entry: entry.is_ca, self.entries)}
+        members = {address: self.index[address] for address in addresses}
+        return Bundle(self.name, self.source, tuple({**authorities, **members}.values()))
 
     def issuers_above(self, address: Address) -> tuple[Entry, ...]:
         """Give the CAs above an entry, the nearest first."""
-        above: list[Entry] = []
         issuer = self.index[address].issuer
-        while issuer is not None:
-            above.append(self.index[issuer])
-            issuer = self.index[issuer].issuer
-        return tuple(above)
+        if issuer is None:
+            return ()
+        if issuer not in self._above:
+            self._above[issuer] = (self.index[issuer], *self.issuers_above(issuer))
+        return self._above[issuer]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Final
 
 from certgen.certificates import UnreadableError, is_signed_by, parse_certificates, parse_private_key
 from certgen.manifest import DamagedManifestError, Manifest, NewerManifestError, parse_manifest
@@ -17,6 +16,7 @@ from certgen.tree import (
     KEY_FILE,
     MANIFEST_FILE,
     NOBODY,
+    NOTHING,
     TRUST_FILE,
     FileKind,
     FileState,
@@ -28,8 +28,6 @@ from certgen.tree import (
     Vouched,
     file_names,
 )
-
-_NOTHING: Final = ObservedEntry()
 
 
 def read_manifest(state: FileState, unread: Collection[str] = ()) -> tuple[Manifest, ManifestState]:
@@ -79,7 +77,7 @@ def observe(  # noqa: PLR0913 - one argument for each thing that is looked at
     *,
     is_interrupted: bool = False,
     vouched: Vouched = NOBODY,
-    manifest_read: tuple[Manifest, ManifestState] | None = None,
+    manifest: tuple[Manifest, ManifestState] | None = None,
 ) -> Observed:
     """Make sense of what was read.
 
@@ -91,21 +89,15 @@ def observe(  # noqa: PLR0913 - one argument for each thing that is looked at
         folder_fault: why the tree's folder is not one to write into.
         is_interrupted: whether a run has not finished.
         vouched: the entries that are not in the bundle since they are known to be as they should.
-        manifest_read: what `read_manifest` gave, where it was asked before.
+        manifest: what `read_manifest` gives, where it was asked before.
     """
     manifest_file = files.get(MANIFEST_FILE, ABSENT)
-    manifest, manifest_state = manifest_read or read_manifest(manifest_file)
-    entries: dict[Address, ObservedEntry] = {}
-    with quiet():
-        for address, names in _names_to_read(bundle, manifest).items():
-            folder = str(address)
-            found = {name: files.get(f"{folder}/{name}", ABSENT) for name in names}
-            is_there = any(state is not ABSENT for state in found.values())
-            entries[address] = _observe_entry(found) if is_there else _NOTHING
+    read, manifest_state = manifest or read_manifest(manifest_file)
+    entries = _observe_entries(bundle, read, files)
     known = _authorities(bundle, entries.values())
     authorities = tuple(item for item in known if _is_soundly_signed(item, known))
     return Observed(
-        manifest=manifest,
+        manifest=read,
         manifest_state=manifest_state,
         manifest_content=manifest_file.content,
         manifest_kind=manifest_file.kind,
@@ -118,6 +110,19 @@ def observe(  # noqa: PLR0913 - one argument for each thing that is looked at
         vouched=vouched,
         authorities=authorities,
     )
+
+
+def _observe_entries(
+    bundle: Bundle, manifest: Manifest, files: Mapping[str, FileState]
+) -> dict[Address, ObservedEntry]:
+    entries: dict[Address, ObservedEntry] = {}
+    with quiet():
+        for address, names in _names_to_read(bundle, manifest).items():
+            folder = str(address)
+            found = {name: files.get(f"{folder}/{name}", ABSENT) for name in names}
+            is_there = any(state is not ABSENT for state in found.values())
+            entries[address] = _observe_entry(found) if is_there else NOTHING
+    return entries
 
 
 def _observe_entry(files: Mapping[str, FileState]) -> ObservedEntry:

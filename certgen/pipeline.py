@@ -34,6 +34,7 @@ from certgen.spec.fields import read_moment
 from certgen.store.lock import PATIENT, Patience, wait_until_free
 from certgen.store.tree import Tree
 from certgen.store.writer import writing
+from certgen.surveying import Survey, survey
 from certgen.tree import ABSENT, IGNORE_FILE, KEY_FILE, LOCK_NOTE, MANIFEST_FILE, NOBODY, Observed, Vouched
 
 __all__ = [
@@ -63,12 +64,19 @@ class PlannedSpec:
     """A spec with what would be done to its tree."""
 
     loaded: LoadedSpec
+    """What was decided about: without the end entities that something vouches for."""
     tree: Tree
     observed: Observed
     plan: Plan
+    asked: LoadedSpec
+    """The spec as it was given."""
+    survey: Survey | None = None
+    """What several processes have found beside."""
 
 
-def plan_spec(loaded: LoadedSpec, output: Path, now: datetime, requests: Requests = _NO_REQUESTS) -> PlannedSpec:
+def plan_spec(
+    loaded: LoadedSpec, output: Path, now: datetime, requests: Requests = _NO_REQUESTS, *, jobs: int = 1
+) -> PlannedSpec:
     """Decide what has to happen to a spec's tree; nothing is written.
 
     Args:
@@ -76,17 +84,28 @@ def plan_spec(loaded: LoadedSpec, output: Path, now: datetime, requests: Request
         output: the folder of all trees; this one is `output/NAME`.
         now: the time for which to judge, aware, in UTC.
         requests: what is asked for beyond the spec.
+        jobs: how many processes may look at a fleet; see `apply_specs`.
     """
-    planned = _plan(loaded, output, now, requests)
+    found = None
+    if not loaded.vouched.addresses:
+        found = survey(loaded.bundle, output / loaded.bundle.name, loaded.files, now, requests, jobs)
+    planned = _plan(loaded, output, now, requests, found)
     return planned if _stays_within(planned) else _plan(whole(loaded), output, now, requests)
 
 
 def plan_specs(
-    specs: Sequence[LoadedSpec], output: Path, now: datetime, requests: Mapping[str, Requests] | None = None
+    specs: Sequence[LoadedSpec],
+    output: Path,
+    now: datetime,
+    requests: Mapping[str, Requests] | None = None,
+    *,
+    jobs: int = 1,
 ) -> tuple[PlannedSpec, ...]:
     """Decide for several specs; see `plan_spec`. Requests are given by the name of the spec."""
     asked = requests or {}
-    return tuple(plan_spec(loaded, output, now, asked.get(loaded.bundle.name, _NO_REQUESTS)) for loaded in specs)
+    return tuple(
+        plan_spec(loaded, output, now, asked.get(loaded.bundle.name, _NO_REQUESTS), jobs=jobs) for loaded in specs
+    )
 
 
 def apply_specs(  # noqa: PLR0913 - one argument for each choice
@@ -111,8 +130,8 @@ def apply_specs(  # noqa: PLR0913 - one argument for each choice
         now: the time of the run, aware, in UTC.
         requests: what is asked for beyond the spec, by the name of the spec.
         progress: told the changes done and the changes in all, for each spec.
-        jobs: how many processes may make keys and sign at once; more than one forks, which a program with threads of
-            its own had better not do.
+        jobs: how many processes may look at a fleet, make keys and sign at once; more than one forks, which a program
+            with threads of its own had better not do.
         patience: how to wait for another run that holds a tree.
         judged: told what is done to each tree, as it was decided last.
 
@@ -120,7 +139,7 @@ def apply_specs(  # noqa: PLR0913 - one argument for each choice
         CertgenError: one cannot be applied, and nothing was written; or the disk refused.
     """
     asked = requests or {}
-    planned = [_plan_undisturbed(spec, output, now, asked, patience) for spec in specs]
+    planned = [_plan_undisturbed(spec, output, now, asked, patience, jobs) for spec in specs]
     in_the_way = [d for item in planned for d in (*item.plan.obstacles, *item.plan.consents)]
     if in_the_way:
         raise CertgenError(in_the_way)
@@ -143,10 +162,17 @@ def observe_tree(bundle: Bundle, tree: Tree, own_files: Iterable[Path] = (), vou
     return tree.steadily(lambda: _observe(bundle, tree, own_files, vouched))
 
 
-def _plan(loaded: LoadedSpec, output: Path, now: datetime, requests: Requests) -> PlannedSpec:
-    tree = Tree(output / loaded.bundle.name)
+def _plan(
+    asked: LoadedSpec, output: Path, now: datetime, requests: Requests, found: Survey | None = None
+) -> PlannedSpec:
+    tree = Tree(output / asked.bundle.name)
+    loaded = asked
+    if found is not None:
+        known = set(found.vouched.addresses)
+        rest = [address for address in asked.bundle.index if address not in known]
+        loaded = replace(asked, bundle=asked.bundle.narrowed(rest), vouched=found.vouched)
     observed = observe_tree(loaded.bundle, tree, loaded.files, loaded.vouched)
-    return PlannedSpec(loaded, tree, observed, decide(loaded.bundle, observed, now, requests))
+    return PlannedSpec(loaded, tree, observed, decide(loaded.bundle, observed, now, requests), asked, found)
 
 
 def _stays_within(planned: PlannedSpec) -> bool:
@@ -154,9 +180,12 @@ def _stays_within(planned: PlannedSpec) -> bool:
     plan = planned.plan
     if not planned.loaded.vouched.addresses:
         return True
-    is_quiet = not (plan.obstacles or plan.consents or plan.notices or plan.modes or plan.is_interrupted)
     changed = [change.address for change in plan.changes]
-    return is_quiet and all(isinstance(item, Address) and item.section is not Section.CAS for item in changed)
+    if any(isinstance(item, Address) and item.section is Section.CAS for item in changed) or plan.is_interrupted:
+        return False
+    # What a stamp vouches for was in order with all others; what a survey does was judged in this very run.
+    is_in_order = not (plan.obstacles or plan.consents) and all(isinstance(item, Address) for item in changed)
+    return is_in_order or planned.survey is not None
 
 
 def _observe(bundle: Bundle, tree: Tree, own_files: Iterable[Path], vouched: Vouched) -> Observed:
@@ -179,7 +208,7 @@ def _observe(bundle: Bundle, tree: Tree, own_files: Iterable[Path], vouched: Vou
         tree.inside(own_files),
         is_interrupted=tree.is_interrupted(),
         vouched=vouched,
-        manifest_read=read,
+        manifest=read,
     )
 
 
@@ -219,12 +248,12 @@ def parse_wait(text: str) -> float:
     return float(seconds)
 
 
-def _plan_undisturbed(
-    loaded: LoadedSpec, output: Path, now: datetime, requests: Mapping[str, Requests], patience: Patience
+def _plan_undisturbed(  # noqa: PLR0913, PLR0917 - as `apply_specs`
+    loaded: LoadedSpec, output: Path, now: datetime, requests: Mapping[str, Requests], patience: Patience, jobs: int
 ) -> PlannedSpec:
     """Decide for a spec; what another run that is under way puts in the way is looked at again when it has ended."""
     asked = requests.get(loaded.bundle.name, _NO_REQUESTS)
-    planned = plan_spec(loaded, output, now, asked)
+    planned = plan_spec(loaded, output, now, asked, jobs=jobs)
     root = planned.tree.root
     if not planned.plan.obstacles or not wait_until_free(root / LOCK_NOTE, root, patience):
         return planned
@@ -248,7 +277,7 @@ def _apply(  # noqa: PLR0913, PLR0917 - as `apply_specs`
         recovery = writer.recover()
         try:
             if recovery is not Recovery.NONE or not planned.tree.is_as_seen():
-                planned = plan_spec(whole(loaded), output, now, requests.get(loaded.bundle.name, _NO_REQUESTS))
+                planned = plan_spec(whole(planned.asked), output, now, requests.get(loaded.bundle.name, _NO_REQUESTS))
             loaded = planned.loaded
             judged(planned)
             outcome = application.apply(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -21,6 +21,7 @@ from certgen.stamp import Stamp
 from certgen.store.files import find_trees, read_file
 from certgen.store.stamps import SETTLED, digest, judge, package_folders, packed, unpacked, write_stamp
 from certgen.store.tree import Looks
+from certgen.surveying import Survey
 from certgen.tree import IGNORE_FILE, KEYS_NOTE, MACHINE_FOLDER, MANIFEST_FILE, Facts, FileKind, Vouched
 
 LONGEST_REST: Final = 2**63
@@ -54,7 +55,7 @@ def look_again(planned: PlannedSpec, outcome: Outcome, output: Path) -> PlannedS
     Returns:
         The tree as it is judged now; None where much was written, or there is more to say than that it is in sync.
     """
-    plan, loaded = planned.plan, planned.loaded
+    plan, loaded = planned.plan, planned.asked
     written = [change.address for change in plan.changes if isinstance(change.address, Address)]
     if not written or len(written) > len(plan.kept) or plan.notices or outcome.mended or outcome.is_resumed:
         return None
@@ -64,7 +65,7 @@ def look_again(planned: PlannedSpec, outcome: Outcome, output: Path) -> PlannedS
     vouched = Vouched(tuple(address for address in plan.kept if address not in bundle.index))
     narrowed = replace(loaded, bundle=bundle, vouched=vouched)
     again = plan_spec(narrowed, output, plan.now)
-    is_done = again.loaded is narrowed and again.plan.is_in_sync and not again.plan.notices
+    is_done = again.asked is narrowed and again.plan.is_in_sync and not again.plan.notices
     return again if is_done else None
 
 
@@ -105,7 +106,7 @@ def remember(  # noqa: PLR0913, PLR0917 - one argument for each thing that a sta
         files=files,
         facts=packed([*package.values(), *sight.folders.values(), *sight.files.values()]),
         said=dict(said),
-        outline=outline_lines((before or planned).loaded),
+        outline=outline_lines((before or planned).asked),
     )
     write_stamp(str(planned.tree.root), stamp, sight.at_rest)
 
@@ -114,7 +115,10 @@ def _sight(planned: PlannedSpec, before: PlannedSpec | None) -> _Sight:
     """Put together what was seen: by the run that left a stamp, by this one, and by its look at what it wrote."""
     stamp, now = planned.loaded.stamp, planned.plan.now
     sights = [] if stamp is None else [_of_stamp(stamp)]
-    sights += [_of_looks(item, now) for item in (before, planned) if item is not None]
+    for item in (before, planned):
+        if item is not None:
+            due = next_instant(item.loaded.bundle, item.observed, now)
+            sights += [*_of_survey(item.survey), _of_looks(item.tree.looks(), due)]
     folders: dict[str, Facts] = {}
     files: dict[str, Facts] = {}
     for sight in sights:
@@ -139,13 +143,17 @@ def _of_stamp(stamp: Stamp) -> _Sight:
     return _Sight(dict(folders), dict(files), LONGEST_REST, due)
 
 
-def _of_looks(planned: PlannedSpec, now: datetime) -> _Sight:
-    looks = planned.tree.looks()
+def _of_survey(survey: Survey | None) -> Iterator[_Sight]:
+    if survey is not None:
+        yield from (_of_looks(looks, survey.due) for looks in survey.looks)
+
+
+def _of_looks(looks: Looks, due: datetime) -> _Sight:
     folders = {path: looks.folders[path] for path in _folders(looks)}
     notes = {path for path in looks.files if path.startswith(f"{MACHINE_FOLDER}/")} - {KEYS_NOTE}
     files = {path: found for path, found in looks.files.items() if path not in notes}
     latest = max((max(mtime, ctime) for _, _, mtime, ctime, _ in (*folders.values(), *files.values())), default=0)
-    return _Sight(folders, files, looks.began - latest, next_instant(planned.loaded.bundle, planned.observed, now))
+    return _Sight(folders, files, looks.began - latest, due)
 
 
 def _folders(looks: Looks) -> list[str]:

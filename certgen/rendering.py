@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import cached_property
 from typing import Final
 
 from certgen.consumers.census import Census
@@ -42,8 +43,11 @@ class _Studio:
         self._bundle = bundle
         self._spec = spec
         self._files = files
-        self._census = Census(bundle)
         self.problems: list[Diagnostic] = []
+
+    @cached_property
+    def _census(self) -> Census:
+        return Census(self._bundle)
 
     def complete(self, entry: Entry) -> Entry:
         """Give an entry with its snippets."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _SECONDS: Final = {KeyAlgorithm.RSA_2048: 0.05, KeyAlgorithm.RSA_3072: 0.15, KeyAlgorithm.RSA_4096: 0.5}
 SECONDS_OF_A_SIGNATURE: Final = 0.0003
 """What all the rest costs: the signature, reading it back, the check."""
+SECONDS_OF_A_LOT: Final = 0.015
+"""Work that is done together, in one process."""
 
 
 def seconds_of(algorithm: KeyAlgorithm) -> float:
@@ -61,39 +63,24 @@ class Signed:
     """The new key as it is written; None where none was made."""
 
 
-def sign(
-    order: Order,
-    issuer: Certificate | None,
-    signing_key: CertificateIssuerPrivateKeyTypes | None,
-    generate: Callable[[KeyAlgorithm], CertificateIssuerPrivateKeyTypes],
-) -> Signed:
-    """Carry out an order.
+@dataclass(frozen=True, slots=True)
+class _Commission:
+    """An order with all that it takes to carry it out."""
 
-    Args:
-        order: what is signed, and for which key.
-        issuer: the issuer's certificate; None for a root.
-        signing_key: the issuer's key; None for a root whose key is made.
-        generate: makes a key.
+    order: Order
+    issuer: Certificate | None
+    signing_key: CertificateIssuerPrivateKeyTypes = field(repr=False)
+    public_key: bytes = field(repr=False)
+    private_key: bytes | None = field(repr=False)
 
-    Raises:
-        CertgenError: it cannot be signed, or what was signed is not as ordered.
-    """
-    public_key, private_key = order.public_key, None
-    if public_key is None:
-        key = generate(order.signing.key.algorithm or order.entry.key.algorithm)
-        private_key, public_key = encode_private_key(key), public_key_der(key.public_key())
-        signing_key = signing_key or key
-    where = str(order.entry.address)
-    if signing_key is None:
-        raise CertgenError([error("cannot-sign", f"there is no key that could sign {where}", where=where)])
-    try:
-        der = issue(order.signing.issuance, public_key, issuer, signing_key, new_serial_number())
-    except (ValueError, TypeError, UnsupportedAlgorithm) as reason:
-        message = f"the certificate of {where} cannot be signed: {reason}"
-        raise CertgenError([error("cannot-sign", message, where=where)]) from None
-    certificate = parse_certificate(der)
-    _refuse_wrong(order, certificate, issuer or certificate, public_key)
-    return Signed(der, certificate.key_id, private_key)
+    def sign(self) -> bytes:
+        """Sign the certificate, and give it in DER."""
+        issuance, where = self.order.signing.issuance, str(self.order.entry.address)
+        try:
+            return issue(issuance, self.public_key, self.issuer, self.signing_key, new_serial_number())
+        except (ValueError, TypeError, UnsupportedAlgorithm) as reason:
+            message = f"the certificate of {where} cannot be signed: {reason}"
+            raise CertgenError([error("cannot-sign", message, where=where)]) from None
 
 
 class Signatures:
@@ -126,7 +113,9 @@ class Signatures:
         self._read_key = read_key
         self._signing_keys: dict[Address, CertificateIssuerPrivateKeyTypes] = {}
         self._authority_keys: dict[Address, Callable[[], bytes]] | None = None
-        self._end_entities: dict[Address, Callable[[], Signed]] | None = None
+        self._end_entities: dict[Address, tuple[Callable[[], list[Signed]], Sequence[Order]]] | None = None
+        self._signed: dict[Address, Signed] = {}
+        """Of the lots that were taken, what nobody has taken yet."""
 
     def take(self, entry: Entry) -> Signed:
         """Give the certificate that the plan has an entry get; once.
@@ -141,7 +130,7 @@ class Signatures:
         address = entry.address
         if self._authority_keys is None:
             self._authority_keys = self._make_authority_keys()
-        signed = self._sign(self._order(entry))
+        signed = self._sign([self._order(entry)])[0]
         self._certificates[address] = parse_certificate(signed.der)
         if signed.private_key is not None:
             self._signing_keys[address] = self._keys.load(signed.private_key, str(address))
@@ -165,11 +154,17 @@ class Signatures:
         """Take an end entity's certificate; with the first all are begun, since by now every CA has its own."""
         if self._end_entities is None:
             entries = [entry for entry in map(self._bundle.__getitem__, self._signings) if not entry.is_ca]
-            orders = [self._order(entry) for entry in entries]
-            spread = self._keys.spread(self._sign, orders, [order.seconds for order in orders])
-            numbered = enumerate(orders)
-            self._end_entities = {order.entry.address: partial(spread.take, number) for number, order in numbered}
-        return self._end_entities.pop(address)()
+            lots = _lots([self._order(entry) for entry in entries])
+            spread = self._keys.spread(self._sign, lots, [sum(order.seconds for order in lot) for lot in lots])
+            self._end_entities = {
+                order.entry.address: (partial(spread.take, number), lot)
+                for number, lot in enumerate(lots)
+                for order in lot
+            }
+        if address not in self._signed:
+            take, lot = self._end_entities[address]
+            self._signed |= {order.entry.address: signed for order, signed in zip(lot, take(), strict=True)}
+        return self._signed.pop(address)
 
     def _order(self, entry: Entry) -> Order:
         """Say for which key a certificate is; one that is here is looked at."""
@@ -183,14 +178,34 @@ class Signatures:
                 key = self._signing_key(entry.address) if entry.is_ca else self._load(entry.address)
                 return Order(entry, signing, public_key_der(key.public_key()))
 
-    def _sign(self, order: Order) -> Signed:
-        """Carry out an order, here or in another process."""
-        address, issuer = order.entry.address, order.signing.issuer
-        generate = partial(self._generate, address)
+    def _sign(self, lot: Sequence[Order]) -> list[Signed]:
+        """Carry out orders, here or in another process.
+
+        Each step is done for all before the next begins: what a step needs of the processor's memory stays in it.
+        """
         with quiet():
-            if issuer is not None:
-                return sign(order, self._certificates[issuer], self._signing_key(issuer), generate)
-            return sign(order, None, None if order.public_key is None else self._signing_key(address), generate)
+            commissions = [self._commission(order) for order in lot]
+            signed = [commission.sign() for commission in commissions]
+            certificates = [parse_certificate(der) for der in signed]
+            for commission, certificate in zip(commissions, certificates, strict=True):
+                _refuse_wrong_contents(commission, certificate)
+            for commission, certificate in zip(commissions, certificates, strict=True):
+                _refuse_wrong_signature(commission, certificate)
+        return [
+            Signed(der, certificate.key_id, commission.private_key)
+            for der, certificate, commission in zip(signed, certificates, commissions, strict=True)
+        ]
+
+    def _commission(self, order: Order) -> _Commission:
+        """Find the keys for an order; one that is asked for is made."""
+        address, issuer = order.entry.address, order.signing.issuer
+        public_key, private_key, own_key = order.public_key, None, None
+        if public_key is None:
+            own_key = self._generate(address, order.signing.key.algorithm or order.entry.key.algorithm)
+            private_key, public_key = encode_private_key(own_key), public_key_der(own_key.public_key())
+        if issuer is None:
+            return _Commission(order, None, own_key or self._signing_key(address), public_key, private_key)
+        return _Commission(order, self._certificates[issuer], self._signing_key(issuer), public_key, private_key)
 
     def _generate(self, address: Address, algorithm: KeyAlgorithm) -> CertificateIssuerPrivateKeyTypes:
         ahead = (self._authority_keys or {}).get(address)
@@ -205,15 +220,38 @@ class Signatures:
         return self._keys.load(*self._read_key(address))
 
 
-def _refuse_wrong(order: Order, certificate: Certificate, issuer: Certificate, public_key: bytes) -> None:
+def _lots(orders: Sequence[Order]) -> list[list[Order]]:
+    """Give orders in lots that are carried out together; what takes long is one by itself."""
+    lots: list[list[Order]] = []
+    filled = SECONDS_OF_A_LOT
+    for order in orders:
+        if filled >= SECONDS_OF_A_LOT or order.seconds >= SECONDS_OF_A_LOT:
+            lots.append([])
+            filled = 0.0
+        lots[-1].append(order)
+        filled += order.seconds
+    return lots
+
+
+def _refuse_wrong_contents(commission: _Commission, certificate: Certificate) -> None:
     """Check what was signed, by the rules of the decision, before it gets a name on the disk."""
-    issuance, where = order.signing.issuance, str(order.entry.address)
+    order = commission.order
+    issuance = order.signing.issuance
     wrong = [str(reason.code) for reason in compare_contents(certificate, order.entry.template)]
-    wrong += [] if is_signed_by(certificate, issuer) else ["signature_invalid"]
-    wrong += [] if certificate.key_id == key_id(public_key) else ["key_mismatch"]
+    wrong += [] if certificate.key_id == key_id(commission.public_key) else ["key_mismatch"]
     term = (certificate.not_before, certificate.not_after)
     wrong += [] if term == (issuance.not_before, issuance.not_after) else ["validity_changed"]
     wrong += [] if len(certificate.der) <= LONGEST_CERTIFICATE else [f"more than {LONGEST_CERTIFICATE} bytes"]
+    _refuse(order, wrong)
+
+
+def _refuse_wrong_signature(commission: _Commission, certificate: Certificate) -> None:
+    is_sound = is_signed_by(certificate, commission.issuer or certificate)
+    _refuse(commission.order, [] if is_sound else ["signature_invalid"])
+
+
+def _refuse(order: Order, wrong: Sequence[str]) -> None:
     if wrong:
+        where = str(order.entry.address)
         message = f"the certificate made for {where} is not as asked: {', '.join(wrong)}"
         raise CertgenError([error("wrong-certificate", message, help="please report this", where=where)])

@@ -178,6 +178,10 @@ class ObservedEntry:
         return self.files.get(name, ABSENT)
 
 
+NOTHING: Final = ObservedEntry()
+"""What is found where there is no folder."""
+
+
 @dataclass(frozen=True, slots=True)
 class Vouched:
     """Entries that are known to be as their spec says, and that a decision need not look at."""
@@ -225,7 +229,7 @@ class Observed:
     """Every soundly signed CA certificate found anywhere in the tree, the latest to end first."""
 
     def __getitem__(self, address: Address) -> ObservedEntry:
-        return self.entries.get(address, ObservedEntry())
+        return self.entries.get(address, NOTHING)
 
     @property
     def is_marked(self) -> bool:

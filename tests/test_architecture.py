@@ -29,7 +29,7 @@ FLOORS = (
     ("spec.resolve", "spec.checks", "plan", "rendering"),
     ("signing",),
     ("loading", "apply"),
-    ("requests", "claims", "narrowing", "verify", "prove", "talk"),
+    ("requests", "claims", "narrowing", "surveying", "verify", "prove", "talk"),
     ("pipeline", "report"),
     ("remembering",),
     ("cli",),

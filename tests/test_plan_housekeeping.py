@@ -30,10 +30,10 @@ from certgen.manifest import digest as digest_under_test
 from certgen.model import Address
 from certgen.plan.housekeeping import (
     foreign_files,
-    kept_manifest_entry,
     leftovers,
     mode_changes,
     orphans,
+    recorded_entry,
     removals,
     tree_files,
     tree_warnings,
@@ -272,17 +272,17 @@ class TestTheTreesOwnFiles:
         disk = disk_of(shop())
         observed = disk.observed()
         for entry in shop().entries:
-            kept = kept_manifest_entry(entry, observed[entry.address])
+            kept = recorded_entry(entry, observed)
             assert kept == observed.manifest.entries[entry.address]
         assert observed.manifest_content == render_manifest(observed.manifest)
 
     def test_an_entry_without_a_certificate_is_not_listed(self) -> None:
         disk = disk_of(shop())
         disk.lose_certificate(ISSUING)
-        assert kept_manifest_entry(shop()[ISSUING], disk.observed()[ISSUING]) is None
+        assert recorded_entry(shop()[ISSUING], disk.observed()) is None
 
     def test_a_private_key_is_listed_without_a_digest(self) -> None:
-        kept = kept_manifest_entry(shop()[WEB], disk_of(shop()).observed()[WEB])
+        kept = recorded_entry(shop()[WEB], disk_of(shop()).observed())
         assert isinstance(kept, ManifestEntry)
         assert kept.files[KEY_FILE] is None
         assert kept.files[CERTIFICATE_FILE] is not None

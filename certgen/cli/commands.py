@@ -92,7 +92,7 @@ def plan(specs: tuple[Path, ...], output: Path, at: str | None, is_all: bool, **
     from certgen.report.plan import plan_diagnostics, render_differences, render_plan
 
     try:
-        planned = plan_specs(loaded, output, moment(screen, "plan", at), requests(loaded, options))
+        planned = plan_specs(loaded, output, moment(screen, "plan", at), requests(loaded, options), jobs=cores())
     except CertgenError as reason:
         screen.fail("plan", reason.diagnostics)
     unclaimed = unclaimed_trees(loaded, output)

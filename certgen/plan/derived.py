@@ -53,7 +53,7 @@ def judge_derived(
         trust_reasons = judge_trust(entry, found, bundle, projections)
         reasons += trust_reasons
         files += [TRUST_FILE] if trust_reasons else []
-        if found.anchors is not None:
+        if trust_reasons and found.anchors is not None:
             widenings = judge_trust_widening(entry, found.anchors, projections)
     return Derived(tuple(reasons), tuple(files), widenings)
 

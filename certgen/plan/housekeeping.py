@@ -20,7 +20,6 @@ from certgen.tree import (
     KeyState,
     ManifestState,
     Observed,
-    ObservedEntry,
     file_names,
     ignore_file,
 )
@@ -150,20 +149,24 @@ def tree_files(
     return before, after, obstacles
 
 
-def kept_manifest_entry(entry: Entry, found: ObservedEntry) -> ManifestEntry | None:
-    """Give what the manifest should say of an entry that stays as it is."""
+def recorded_entry(entry: Entry, observed: Observed) -> ManifestEntry | None:
+    """Give what the manifest should say of an entry that stays as it is.
+
+    Files that nothing asks for and that are still there are listed as before, so that they stay certgen's.
+    """
+    found = observed[entry.address]
     if found.certificate is None:
         return None
     files = {name: None if name == KEY_FILE else digest(found.file(name).content) for name in file_names(entry)}
-    return ManifestEntry(found.certificate.key_id, files)
+    return ManifestEntry(found.certificate.key_id, {**leftovers(entry, observed), **files})
 
 
 def _manifest_change(bundle: Bundle, observed: Observed) -> tuple[Change, ...]:
     listed = {address: observed.manifest.entries[address] for address in orphans(bundle, observed)}
     for entry in bundle.entries:
-        kept = kept_manifest_entry(entry, observed[entry.address]) if entry.supplied is None else None
+        kept = recorded_entry(entry, observed) if entry.supplied is None else None
         if kept is not None:
-            listed[entry.address] = _with_leftovers(kept, entry, observed)
+            listed[entry.address] = kept
     if observed.manifest_content == render_manifest(Manifest(bundle.name, listed, observed.manifest.unread)):
         return ()
     match observed.manifest_state:
@@ -174,11 +177,6 @@ def _manifest_change(bundle: Bundle, observed: Observed) -> tuple[Change, ...]:
         case ManifestState.READ:
             reason = Reason(ReasonCode.FILE_DRIFTED, "not what the tree holds")
     return (_tree_change(MANIFEST_FILE, reason),)
-
-
-def _with_leftovers(kept: ManifestEntry, entry: Entry, observed: Observed) -> ManifestEntry:
-    """Keep listing the files that nothing asks for and that are still there, so that they stay certgen's."""
-    return ManifestEntry(kept.key_id, {**leftovers(entry, observed), **kept.files})
 
 
 def leftovers(entry: Entry, observed: Observed) -> dict[str, str | None]:

@@ -198,7 +198,7 @@ def is_ip_address(text: str) -> bool:
 
 def _is_ip(text: str, *, network: bool) -> bool:
     host, slash, prefix = text.partition("/")
-    if slash and not (network or prefix.isdecimal()):
+    if (slash and not (network or prefix.isdecimal())) or not (":" in host or host[-1:].isdecimal()):
         return False
     try:
         ipaddress.ip_address(host)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -26,6 +27,16 @@ _task: tuple[Callable[[Any], Any], Sequence[Any]] = (lambda item: item, ())
 """In a process that works: what is done, and for what."""
 
 
+def pays(seconds: Sequence[float], jobs: int) -> bool:
+    """Tell whether so many processes are worth their start.
+
+    Args:
+        seconds: what each item costs on one core.
+        jobs: how many there may be.
+    """
+    return jobs > 1 and len(seconds) > 1 and sum(seconds) >= POOL_SECONDS
+
+
 class Workers(Generic[_Item, _Result]):
     """Does one thing for many items in other processes, the costly ones first.
 
@@ -43,7 +54,7 @@ class Workers(Generic[_Item, _Result]):
         self._items = items
         self._pool: ProcessPoolExecutor | None = None
         self._pieces: dict[int, tuple[Future[list[_Result | None]], int]] = {}
-        if jobs > 1 and len(items) > 1 and sum(seconds) >= POOL_SECONDS:
+        if pays(seconds, jobs):
             self._start(_pieces(seconds), min(jobs, len(items)))
 
     def take(self, index: int) -> _Result:
@@ -110,6 +121,8 @@ def _begin(work: Callable[[Any], Any], items: Sequence[Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
+    # What was inherited is the parent's to look through: to count it here would copy every page of it.
+    gc.freeze()
     parent = parent_process()
     if parent is None:
         return

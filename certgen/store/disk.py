@@ -103,6 +103,8 @@ def make_folder(root: Path, path: str, made: set[str]) -> None:
         OSError: the disk refused, or something else is in the way.
     """
     step = str(root)
+    if path and f"{step}/{path}" in made:
+        return
     if step not in made:
         refuse_link(step)
         missing = [] if is_there(step) else [folder for folder in (root, *root.parents) if not is_there(folder)]

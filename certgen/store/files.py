@@ -6,8 +6,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -269,18 +268,31 @@ def _content(path: Path) -> bytes:
     return state.content
 
 
-@contextmanager
-def explained(path: str | Path, *, is_exact: bool = False) -> Iterator[None]:
+class explained:  # noqa: N801 - it is used as a function is, once for each file of a fleet
     """Turn what the disk refuses into a diagnostic.
 
     Args:
         path: what is written.
         is_exact: whether that is what to name, and not what the disk was asked for on the way.
     """
-    try:
-        yield
-    except OSError as reason:
-        is_named = isinstance(reason.filename, str | Path) and not is_exact
-        place = str(reason.filename if is_named else path)
-        message = f"{place} cannot be written: {reason.strerror or type(reason).__name__}"
-        raise CertgenError([error("write-failed", message, help=_REMEDY, where=place)]) from reason
+
+    __slots__ = ("_is_exact", "_path")
+
+    def __init__(self, path: str | Path, *, is_exact: bool = False) -> None:
+        self._path = path
+        self._is_exact = is_exact
+
+    def __enter__(self) -> None:
+        """Begin to listen."""
+
+    def __exit__(self, kind: object, reason: BaseException | None, trace: object) -> None:
+        """Say what the disk said.
+
+        Raises:
+            CertgenError: it refused.
+        """
+        if isinstance(reason, OSError):
+            is_named = isinstance(reason.filename, str | Path) and not self._is_exact
+            place = str(reason.filename if is_named else self._path)
+            message = f"{place} cannot be written: {reason.strerror or type(reason).__name__}"
+            raise CertgenError([error("write-failed", message, help=_REMEDY, where=place)]) from reason

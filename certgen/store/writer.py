@@ -147,7 +147,7 @@ class Writer:
             with _undisturbed():
                 self._append(log, batch)
                 staged = {}
-                self._publish(batch)
+                self._publish(batch, is_new=True)
         finally:
             for name in staged.values():
                 with suppress(OSError):
@@ -233,11 +233,19 @@ class Writer:
             disk.append(log, self._head + render_batch(batch))
             self._head = b""
 
-    def _publish(self, batch: Batch) -> None:
-        """Move and remove what a batch says; what has been done already is not done again."""
+    def _publish(self, batch: Batch, *, is_new: bool = False) -> None:
+        """Move and remove what a batch says; what has been done already is not done again.
+
+        Args:
+            batch: what was committed to.
+            is_new: whether nothing of it has been done.
+        """
         changed: set[str] = set()
         for path, name in batch.moves.items():
-            self._move(path, f"{self._base}/{STAGING_FOLDER}/{name}", batch.spares.get(path), changed)
+            staged = f"{self._base}/{STAGING_FOLDER}/{name}"
+            with explained(f"{self._base}/{path}"):
+                if is_new or is_there(staged):
+                    self._move(path, staged, batch.spares.get(path), changed)
         for path in batch.removes:
             with explained(self._root / path), suppress(FileNotFoundError):
                 for parent in Path(path).parents:
@@ -250,16 +258,13 @@ class Writer:
             disk.sync(self._root, sorted(folders))
 
     def _move(self, path: str, staged: str, spare: str | None, changed: set[str]) -> None:
-        """Put a staged file in its place, if it is not there already."""
+        """Put a staged file in its place."""
         final = f"{self._base}/{path}"
-        with explained(final):
-            if not is_there(staged):
-                return
-            disk.make_folder(self._root, path.rpartition("/")[0], changed)
-            if spare is not None:
-                disk.keep_second_name(Path(final), self._root / spare)
-            with explained(final, is_exact=True):
-                os.replace(staged, final)
+        disk.make_folder(self._root, path.rpartition("/")[0], changed)
+        if spare is not None:
+            disk.keep_second_name(Path(final), self._root / spare)
+        with explained(final, is_exact=True):
+            os.replace(staged, final)
 
     def _write_extended(self, journal: Journal) -> None:
         """Bring the manifest up to date with what an interrupted run has done."""

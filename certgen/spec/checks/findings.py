@@ -9,11 +9,6 @@ from certgen.model import Address, Bundle, Entry
 from certgen.spec.composer import concise
 
 
-def end_entities(bundle: Bundle) -> Iterator[Entry]:
-    """Give the servers, clients and peers."""
-    return (entry for entry in bundle.entries if not entry.is_ca)
-
-
 def made_by_certgen(bundle: Bundle) -> Iterator[Entry]:
     """Give the entries that certgen makes, all but the CAs that the user brings."""
     return (entry for entry in bundle.entries if entry.supplied is None)

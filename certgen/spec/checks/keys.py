@@ -12,7 +12,7 @@ from certgen.rfc5280.vocabulary import (
     KeyAlgorithm,
     KeyUsage,
 )
-from certgen.spec.checks.findings import end_entities, error_at, made_by_certgen, warning_at
+from certgen.spec.checks.findings import error_at, made_by_certgen, warning_at
 
 
 def path_lengths_hold(bundle: Bundle) -> Iterator[Diagnostic]:
@@ -84,7 +84,7 @@ def key_choices_fit(bundle: Bundle) -> Iterator[Diagnostic]:
 
 def algorithms_are_known_to_programs(bundle: Bundle) -> Iterator[Diagnostic]:
     """Some algorithms are sound and yet refused by programs that people use; say by which."""
-    for entry in end_entities(bundle):
+    for entry in bundle.end_entities:
         algorithm = entry.public_key.algorithm if entry.public_key else entry.key.algorithm
         above = [issuer.key.algorithm for issuer in bundle.issuers_above(entry.address) if issuer.supplied is None]
         if any(isinstance(a, KeyAlgorithm) and a.is_post_quantum for a in [*above, algorithm]):
@@ -117,7 +117,7 @@ def supplied_authorities_fit_the_profile(bundle: Bundle) -> Iterator[Diagnostic]
 
 def trust_files_hold_roots(bundle: Bundle) -> Iterator[Diagnostic]:
     """A trust anchor from a file is self-signed: many programs refuse an intermediate as an anchor."""
-    for entry in end_entities(bundle):
+    for entry in bundle.end_entities:
         for anchor in entry.trust:
             if isinstance(anchor, AnchorFile) and not all(is_signed_by(c, c) for c in anchor.certificates):
                 message = f"`{anchor.file}` holds an intermediate, which nginx, HAProxy and PostgreSQL refuse to trust"

@@ -11,7 +11,7 @@ from certgen.model import Bundle, Entry
 from certgen.rfc5280.vocabulary import (
     ExtendedKeyUsage,
 )
-from certgen.spec.checks.findings import end_entities, error_at, made_by_certgen, warning_at
+from certgen.spec.checks.findings import error_at, made_by_certgen, warning_at
 from certgen.spec.inheritance import DAY
 
 SHORTEST_VALIDITY: Final = 3600
@@ -88,7 +88,7 @@ def validities_are_not_minutes(bundle: Bundle) -> Iterator[Diagnostic]:
 
 def servers_are_short_lived(bundle: Bundle) -> Iterator[Diagnostic]:
     """A TLS server certificate lasts at most 825 days."""
-    for entry in end_entities(bundle):
+    for entry in bundle.end_entities:
         seconds = _asked_seconds(entry)
         if (
             ExtendedKeyUsage.SERVER_AUTH in entry.template.extended_key_usage

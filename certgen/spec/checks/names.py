@@ -16,12 +16,12 @@ from certgen.rfc5280.vocabulary import (
     GeneralNameKind,
     NameConstraints,
 )
-from certgen.spec.checks.findings import end_entities, error_at, warning_at
+from certgen.spec.checks.findings import error_at, warning_at
 
 
 def servers_have_names(bundle: Bundle) -> Iterator[Diagnostic]:
     """A server or peer has a subject alternative name; a common name alone names nothing (RFC 9525 2)."""
-    for entry in end_entities(bundle):
+    for entry in bundle.end_entities:
         if entry.template.role is not Role.CLIENT and not entry.template.subject_alt_names:
             message = f"{entry.address} has no name that a client could check"
             help_ = "add `sans:`, for example [api.shop.example, 127.0.0.1]"
@@ -30,7 +30,7 @@ def servers_have_names(bundle: Bundle) -> Iterator[Diagnostic]:
 
 def names_are_unique(bundle: Bundle) -> Iterator[Diagnostic]:
     """No subject alternative name stands twice in one entry."""
-    for entry in end_entities(bundle):
+    for entry in bundle.end_entities:
         seen: set[GeneralName] = set()
         for number, name in enumerate(entry.template.subject_alt_names):
             if name in seen:
@@ -40,7 +40,7 @@ def names_are_unique(bundle: Bundle) -> Iterator[Diagnostic]:
 
 def spiffe_ids_stand_alone(bundle: Bundle) -> Iterator[Diagnostic]:
     """A certificate with a SPIFFE id has no other URI (X509-SVID 2)."""
-    for entry in end_entities(bundle):
+    for entry in bundle.end_entities:
         names = enumerate(entry.template.subject_alt_names)
         uris = [(number, name.value) for number, name in names if name.kind == GeneralNameKind.URI]
         if len(uris) > 1 and any(uri.startswith("spiffe:") for _, uri in uris):
@@ -51,7 +51,7 @@ def spiffe_ids_stand_alone(bundle: Bundle) -> Iterator[Diagnostic]:
 
 def common_names_are_sans(bundle: Bundle) -> Iterator[Diagnostic]:
     """A server's common name that looks like a host is also among its names (RFC 9525 2: nobody reads it there)."""
-    for entry in end_entities(bundle):
+    for entry in bundle.end_entities:
         name = entry.template.subject.common_name or ""
         if ExtendedKeyUsage.SERVER_AUTH not in entry.template.extended_key_usage or "." not in name:
             continue
@@ -64,7 +64,7 @@ def common_names_are_sans(bundle: Bundle) -> Iterator[Diagnostic]:
 def names_are_inside_constraints(bundle: Bundle) -> Iterator[Diagnostic]:
     """Every name lies inside the name constraints of each CA above (RFC 5280 4.2.1.10)."""
     boundaries: dict[int, Boundary] = {}
-    for entry in end_entities(bundle):
+    for entry in bundle.end_entities:
         count = len(entry.template.subject_alt_names)
         for authority, constraints in _constraints_above(bundle, entry):
             if id(constraints) not in boundaries:
