@@ -17,6 +17,7 @@ from certgen.model import Address
 from certgen.narrowing import outline_lines
 from certgen.pipeline import PlannedSpec, plan_spec
 from certgen.plan.horizon import next_instant
+from certgen.plan.values import Action
 from certgen.stamp import Stamp
 from certgen.store.files import find_trees, read_file
 from certgen.store.stamps import SETTLED, digest, judge, package_folders, packed, unpacked, write_stamp
@@ -54,10 +55,15 @@ def look_again(planned: PlannedSpec, outcome: Outcome, output: Path) -> PlannedS
 
     Returns:
         The tree as it is judged now; None where much was written, or there is more to say than that it is in sync.
+
+    Raises:
+        CertgenError: it cannot be looked at.
+        OSError: whoever steers the clock does not let anybody wait.
     """
     plan, loaded = planned.plan, planned.asked
     written = [change.address for change in plan.changes if isinstance(change.address, Address)]
-    if not written or len(written) > len(plan.kept) or plan.notices or outcome.mended or outcome.is_resumed:
+    is_plain = all(change.action is not Action.REMOVE for change in plan.changes) and not plan.notices
+    if not written or len(written) > len(plan.kept) or not is_plain or outcome.mended or outcome.is_resumed:
         return None
     # What was written a moment ago could change once more without a trace.
     time.sleep(1.5 * SETTLED / 1e9)

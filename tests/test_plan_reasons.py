@@ -32,7 +32,7 @@ from values import (
 from certgen.diagnostics import Severity
 from certgen.lifetime import Validity
 from certgen.manifest import ManifestEntry
-from certgen.model import AnchorFile, Artifact, Snippet
+from certgen.model import Address, AnchorFile, Artifact, Snippet
 from certgen.plan.authorities import supplied_projection
 from certgen.plan.decide import plan
 from certgen.plan.derived import Outputs, judge_artifacts
@@ -126,10 +126,10 @@ class TestDecisions:
         assert (notice.where, notice.severity) == ("servers/mail", Severity.WARNING)
 
     def test_about_an_issuer_say_what_it_is_now(self) -> None:
-        other = authority(MAIL, days=1000)
-        spec = shop(other, member(WEB, MAIL, trust=(MAIL,)))
+        other = authority(Address.parse("cas/mail"), days=1000)
+        spec = shop(other, member(WEB, other.address, trust=(other.address,)))
         reason = change_at(decide(spec, disk_of(shop())), WEB).reasons[0]
-        assert reason == Reason(ReasonCode.ISSUER_CHANGED, "CN=Shop issuing", "servers/mail with a new key")
+        assert reason == Reason(ReasonCode.ISSUER_CHANGED, "CN=Shop issuing", "cas/mail with a new key")
 
     def test_about_a_signature_name_the_signer_that_is_asked(self) -> None:
         disk = disk_of(shop())

@@ -570,9 +570,9 @@ def test_an_interruption_waits_until_a_batch_is_in_place(
 ) -> None:
     real = Writer._publish
 
-    def publish(writer: Writer, batch: Batch) -> None:
+    def publish(writer: Writer, batch: Batch, *, is_new: bool) -> None:
         signal.raise_signal(number)
-        real(writer, batch)
+        real(writer, batch, is_new=is_new)
 
     def end(_number: int, _frame: object) -> None:
         raise KilledError

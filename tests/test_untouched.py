@@ -42,11 +42,21 @@ def is_below(call: Call, *folders: Path) -> bool:
 def test_a_run_with_nothing_to_do_opens_nothing_for_writing_renames_nothing_and_changes_no_mode(
     shop: Shop, command: str
 ) -> None:
+    assert shop.type("apply").code == 0, "it notes for itself that there is nothing to do, once"
     before = take_snapshot(shop.folder)
     ran, writes = traced(shop, command)
     assert ran.code == 0, ran
     assert not writes, "\n".join(map(str, writes))
     assert take_snapshot(shop.folder) == before
+
+
+def test_a_run_without_a_stamp_writes_its_stamp_and_nothing_else(shop: Shop) -> None:
+    (shop.tree / ".certgen/stamp").unlink(missing_ok=True)
+    ran, writes = traced(shop, "apply")
+    assert ran.code == 0, ran
+    notes = {shop.tree / ".certgen/stamp", shop.tree / ".certgen/stamp.new"}
+    assert writes, "it leaves a stamp"
+    assert {path for call in writes for path in call.paths} <= notes | {shop.folder}, "\n".join(map(str, writes))
 
 
 @pytest.mark.parametrize("command", ["plan", "verify"])

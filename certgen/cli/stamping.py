@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -11,6 +12,7 @@ from certgen.apply import Outcome
 from certgen.cli.screen import Screen
 from certgen.cli.terminal import look, width
 from certgen.cli.unchanged import options_word
+from certgen.diagnostics import CertgenError
 from certgen.loading import LoadedSpec
 from certgen.pipeline import PlannedSpec
 from certgen.remembering import look_again, remember
@@ -31,10 +33,12 @@ def leave_stamps(
         return
     asked = options_word(prune=options["prune"], no_renew=options["no_renew"])
     for planned, outcome in judged:
-        again = planned if outcome.is_empty else look_again(planned, outcome, output)
-        if again is not None:
-            before = None if again is planned else planned
-            remember(again, before, specs, output, asked, _said(screen, again, output / again.plan.name))
+        # A stamp is a cache: what stands in its way is no matter of a run that has done what it was asked for.
+        with suppress(OSError, CertgenError):
+            again = planned if outcome.is_empty else look_again(planned, outcome, output)
+            if again is not None:
+                before = None if again is planned else planned
+                remember(again, before, specs, output, asked, _said(screen, again, output / again.plan.name))
 
 
 def _said(screen: Screen, planned: PlannedSpec, folder: Path) -> dict[str, str]:

@@ -234,12 +234,7 @@ class Writer:
             self._head = b""
 
     def _publish(self, batch: Batch, *, is_new: bool = False) -> None:
-        """Move and remove what a batch says; what has been done already is not done again.
-
-        Args:
-            batch: what was committed to.
-            is_new: whether nothing of it has been done.
-        """
+        """Move and remove what a batch says; what has been done already, unless it is new, is not done again."""
         changed: set[str] = set()
         for path, name in batch.moves.items():
             staged = f"{self._base}/{STAGING_FOLDER}/{name}"
