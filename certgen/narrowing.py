@@ -17,10 +17,11 @@ from certgen.diagnostics import CertgenError
 from certgen.loading import LoadedSpec, load_excerpt
 from certgen.model import Address, Bundle
 from certgen.spec.document import MAXIMUM_BYTES, decode
-from certgen.spec.outline import Outline, outline
+from certgen.spec.outline import outline
 from certgen.stamp import Stamp
 from certgen.store.files import read_file
 from certgen.store.stamps import digest, holds, likely_trees, read_stamp
+from certgen.store.tree import Tree
 from certgen.tree import FileKind, Vouched
 
 _MOST_CHANGED: Final = 4
@@ -86,26 +87,25 @@ def _changed(path: Path, output: str, name: str, stamp: Stamp) -> LoadedSpec | N
     changed = {address for address, seen in found.digests.items() if known.get(address) != seen}
     if len(changed) * _MOST_CHANGED > len(known):
         return None
+    version = Tree(Path(output, name)).version()
     if not holds(stamp, output, name, {stamp.spec: stamp.inputs.get(stamp.spec, "")}):
         return None
     kept = changed | {address for _, address in supports.values()}
     loaded = load_excerpt(path, text, found, kept)
-    return None if loaded is None else _vouched(loaded, stamp, supports, digest(state.content), found, kept)
-
-
-def _vouched(  # noqa: PLR0913, PLR0917 - all that is known of the spec
-    loaded: LoadedSpec, stamp: Stamp, supports: Supports, content: str, found: Outline, kept: set[str]
-) -> LoadedSpec | None:
-    """Have a stamp vouch for what was not read, if what was read has no bearing on it."""
-    longest = {key: seconds for key, (seconds, _) in supports.items()}
-    is_alike = longest == {key: seconds for key, (seconds, _) in _supports(loaded.bundle).items()}
-    is_known = all(str(file) in stamp.inputs for file in loaded.files)
-    if not is_alike or not is_known or any(entry.snippets for entry in loaded.bundle.entries):
+    if loaded is None or not _is_apart(loaded, stamp, supports):
         return None
     others = tuple(Address.parse(address) for address in found.places if address not in kept)
     files = tuple(Path(file) for file in stamp.inputs if file != stamp.spec)
-    digests = {**stamp.inputs, stamp.spec: content}
-    return replace(loaded, files=files, digests=digests, vouched=Vouched(others), stamp=stamp)
+    digests = {**stamp.inputs, stamp.spec: digest(state.content)}
+    return replace(loaded, files=files, digests=digests, vouched=Vouched(others, version=version), stamp=stamp)
+
+
+def _is_apart(loaded: LoadedSpec, stamp: Stamp, supports: Supports) -> bool:
+    """Whether what was read has no bearing on what was not: all CAs are supported as before, no file is new."""
+    before = {key: seconds for key, (seconds, _) in supports.items()}
+    now = {key: seconds for key, (seconds, _) in _supports(loaded.bundle).items()}
+    is_known = all(str(file) in stamp.inputs for file in loaded.files)
+    return before == now and is_known and not any(entry.snippets for entry in loaded.bundle.entries)
 
 
 def _supports(bundle: Bundle) -> Supports:

@@ -177,9 +177,12 @@ def _plan(
 
 def _stays_within(planned: PlannedSpec) -> bool:
     """Whether what a plan for some of a spec's end entities does has no bearing on the others."""
-    plan = planned.plan
-    if not planned.loaded.vouched.addresses:
+    plan, vouched = planned.plan, planned.loaded.vouched
+    if not vouched.addresses:
         return True
+    if planned.tree.seen_at != vouched.version:
+        # Another run has written since.
+        return False
     changed = [change.address for change in plan.changes]
     if any(isinstance(item, Address) and item.section is Section.CAS for item in changed) or plan.is_interrupted:
         return False

@@ -21,7 +21,7 @@ from certgen.plan.values import Action
 from certgen.stamp import Stamp
 from certgen.store.files import find_trees, read_file
 from certgen.store.stamps import SETTLED, digest, judge, package_folders, packed, unpacked, write_stamp
-from certgen.store.tree import Looks
+from certgen.store.tree import Looks, Tree
 from certgen.surveying import Survey
 from certgen.tree import IGNORE_FILE, KEYS_NOTE, MACHINE_FOLDER, MANIFEST_FILE, Facts, FileKind, Vouched
 
@@ -68,7 +68,8 @@ def look_again(planned: PlannedSpec, outcome: Outcome, output: Path) -> PlannedS
     # What was written a moment ago could change once more without a trace.
     time.sleep(1.5 * SETTLED / 1e9)
     bundle = loaded.bundle.narrowed(written)
-    vouched = Vouched(tuple(address for address in plan.kept if address not in bundle.index))
+    rest = tuple(address for address in plan.kept if address not in bundle.index)
+    vouched = Vouched(rest, version=Tree(output / plan.name).version())
     narrowed = replace(loaded, bundle=bundle, vouched=vouched)
     again = plan_spec(narrowed, output, plan.now)
     is_done = again.asked is narrowed and again.plan.is_in_sync and not again.plan.notices

@@ -77,6 +77,7 @@ def survey(  # noqa: PLR0913, PLR0917 - as a decision, and where to look
     seconds = [SECONDS_OF_A_LOOK * len(share) for share in shares]
     if not pays(seconds, jobs):
         return None
+    version = Tree(root).version()
     surveyor = _surveyor(bundle, Tree(root), own_files, now, requests)
     if surveyor is None or not surveyor.is_sound(surveyor.judge(())):
         return None
@@ -85,6 +86,7 @@ def survey(  # noqa: PLR0913, PLR0917 - as a decision, and where to look
     vouched = Vouched(
         tuple(address for one in found for address in one.vouched.addresses),
         tuple(address for one in found for address in one.vouched.elsewhere),
+        version,
     )
     due = min((one.due for one in found), default=LAST_SECOND)
     return Survey(vouched, due, tuple(looks for one in found for looks in one.looks))

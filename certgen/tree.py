@@ -98,6 +98,10 @@ Facts = tuple[int, int, int, int, int]
 """What tells a file from what it was: inode, size, mtime and ctime in nanoseconds, kind and mode."""
 
 
+Version = tuple[tuple[int, ...], ...]
+"""That of a tree, which changes with every run that writes."""
+
+
 class FileKind(StrEnum):
     """What stands at a path."""
 
@@ -189,6 +193,8 @@ class Vouched:
     addresses: tuple[Address, ...] = ()
     elsewhere: tuple[Address, ...] = ()
     """Those among them whose private keys this machine has never held."""
+    version: Version = ()
+    """The tree's, before they were looked at."""
 
 
 NOBODY: Final = Vouched()

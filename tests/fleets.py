@@ -76,3 +76,10 @@ def make_fleet(folder: Path, monkeypatch: pytest.MonkeyPatch, spec: str = SPEC) 
     assert "nothing to do" in fleet.type("apply").out
     assert fleet.stamp.exists()
     return fleet
+
+
+def rewrite(path: Path) -> None:
+    """Put a copy in a file's place, as a run does that writes it."""
+    copy = path.with_name("copy")
+    copy.write_bytes(path.read_bytes())
+    copy.replace(path)

@@ -9,7 +9,7 @@ from shutil import copytree
 from tempfile import TemporaryDirectory
 
 import pytest
-from fleets import SPEC, Fleet, make_fleet
+from fleets import SPEC, Fleet, make_fleet, rewrite
 from hypothesis import given
 from hypothesis import strategies as st
 from stamped import settle
@@ -187,6 +187,14 @@ def test_a_ca_that_is_due_has_all_read_again(fleet: Fleet, monkeypatch: pytest.M
     assert asked == [fleet.spec]
     assert not late.loaded.vouched.addresses
     assert len(late.plan.changes) > 10
+
+
+def test_where_another_run_wrote_in_between_all_is_read(fleet: Fleet) -> None:
+    (found,) = narrowing.narrow([fleet.spec], fleet.folder / "output", "prune=0 no-renew=0", int(time.time())) or ()
+    rewrite(fleet.tree / "manifest.json")
+    planned = plan_spec(found, fleet.folder / "output", datetime.now(UTC))
+    assert planned.plan.is_in_sync
+    assert not planned.loaded.vouched.addresses
 
 
 @law

@@ -1,5 +1,6 @@
 """Work that is spread over processes: all of it is done, once, whoever dies."""
 
+import errno
 import os
 import signal
 import time
@@ -104,3 +105,19 @@ def test_a_process_that_works_leaves_the_interrupt_to_its_parent() -> None:
         signal.signal(signal.SIGINT, before[0])
         signal.signal(signal.SIGTERM, before[1])
         module._task = before[2]
+
+
+@pytest.mark.parametrize("call", ["fork", "sem_open"])
+def test_where_no_process_can_be_had_all_is_done_here(monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    """A container may have no semaphores, and a user no process left."""
+
+    def refuse(*_: object, **__: object) -> int:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    if call == "fork":
+        monkeypatch.setattr(os, "fork", refuse)
+    else:
+        monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", refuse)
+    workers = Workers(tell, range(5), [1.0] * 5, 2)
+    assert [workers.take(number) for number in range(5)] == [(number, os.getpid()) for number in range(5)]
+    workers.close()

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
-from fleets import SPEC, Fleet
+from fleets import SPEC, Fleet, rewrite
 from hypothesis import given
 from hypothesis import strategies as st
 from stamped import settle
@@ -208,6 +209,21 @@ def test_a_worker_that_dies_takes_nothing_along(fleet: Fleet, monkeypatch: pytes
 
     monkeypatch.setattr(surveying._Surveyor, "look", die_elsewhere)
     assert vouched(fleet) == 9
+
+
+def test_where_another_run_wrote_meanwhile_all_is_looked_at_by_one(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    survey = surveying.survey
+
+    def disturbed(*arguments: Any) -> surveying.Survey | None:
+        found = survey(*arguments)
+        rewrite(fleet.tree / "manifest.json")
+        return found
+
+    monkeypatch.setattr("certgen.pipeline.survey", disturbed)
+    assert vouched(fleet) == 0
+    assert planned(fleet, 2).plan.is_in_sync
 
 
 def test_a_small_fleet_is_looked_at_by_one(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,6 +85,10 @@ class Workers(Generic[_Item, _Result]):
             for piece in pieces:
                 future = self._pool.submit(_do, piece)
                 self._pieces.update({index: (future, place) for place, index in enumerate(piece)})
+        except (OSError, ImportError, NotImplementedError):
+            # No more processes are to be had, or no semaphores to steer them by: all is done here.
+            self.close()
+            self._pieces.clear()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

@@ -29,6 +29,7 @@ from certgen.tree import (
     Facts,
     FileKind,
     FileState,
+    Version,
 )
 
 MAXIMUM_KEY_FILE: Final = 64 * 1024
@@ -44,9 +45,6 @@ _ROOT: Final = "."
 _LOOKS: Final = 20
 _PAUSE: Final = 0.05
 _Found = TypeVar("_Found")
-
-Version = tuple[tuple[int, ...], ...]
-"""Changes with every run that writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +65,8 @@ class Tree:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._base = str(root)
-        self._seen_at: Version = ()
+        self.seen_at: Version = ()
+        """Its version when the last look began."""
         self._began = 0
         self.forget()
 
@@ -187,7 +186,7 @@ class Tree:
     def steadily(self, look: Callable[[], _Found]) -> _Found:
         """Give what a look at the tree finds; where another run writes it meanwhile, that of another look."""
         for _ in range(_LOOKS):
-            self._seen_at, self._began = self.version(), time.time_ns()
+            self.seen_at, self._began = self.version(), time.time_ns()
             found = look()
             if self.is_as_seen():
                 break
@@ -197,7 +196,7 @@ class Tree:
 
     def is_as_seen(self) -> bool:
         """Whether no run has written since `steadily` began to look."""
-        return self.version() == self._seen_at
+        return self.version() == self.seen_at
 
     def version(self) -> Version:
         """Give what tells whether somebody wrote in between."""
