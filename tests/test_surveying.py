@@ -216,7 +216,7 @@ def test_where_another_run_wrote_meanwhile_all_is_looked_at_by_one(
 ) -> None:
     survey = surveying.survey
 
-    def disturbed(*arguments: Any) -> surveying.Survey | None:
+    def disturbed(*arguments: Any) -> surveying.Survey | None:  # noqa: ANN401 - those of a survey
         found = survey(*arguments)
         rewrite(fleet.tree / "manifest.json")
         return found
