@@ -66,7 +66,7 @@ def look_again(planned: PlannedSpec, outcome: Outcome, output: Path) -> PlannedS
     if not written or len(written) > len(plan.kept) or not is_plain or outcome.mended or outcome.is_resumed:
         return None
     # What was written a moment ago could change once more without a trace.
-    time.sleep(1.5 * SETTLED / 1e9)
+    time.sleep(2.2 * SETTLED / 1e9)
     bundle = loaded.bundle.narrowed(written)
     rest = tuple(address for address in plan.kept if address not in bundle.index)
     vouched = Vouched(rest, version=Tree(output / plan.name).version())

@@ -76,7 +76,7 @@ def make(folder: Path, spec: str = SPEC) -> Stamped:
 
 def settle() -> None:
     """Wait until what was written last may be believed."""
-    time.sleep(5 * SETTLED / 1e9)
+    time.sleep(10 * SETTLED / 1e9)
 
 
 def supply(folder: Path, number: int) -> Iterator[Stamped]:

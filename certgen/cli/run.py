@@ -27,9 +27,7 @@ def run() -> None:
     escape_what_cannot_be_encoded()
     # Other packages' plugins have no business with a spec, and to look for them costs as much as to read a small one.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    # A fleet is a million values that all live to the end of the run, and looking for dead ones costs a tenth of it.
     gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
     sys.exit(flush(_exit_code()))
 
 

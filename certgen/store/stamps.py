@@ -18,9 +18,9 @@ try:
 except ImportError:
     from hashlib import blake2b
 
-SETTLED, COARSELY_SETTLED = 20_000_000, 2_000_000_000
-"""Nanoseconds: what changed later than this before a look may change once more without a trace. The second is for file
-systems that note no more than tenths of a second, or whole ones."""
+SETTLED, COARSELY_SETTLED = 10_000_000, 2_000_000_000
+"""Nanoseconds: what changed later than this before a look may change once more without a trace: the slowest tick of
+Linux. The second is for file systems that note no more than tenths of a second, or whole ones."""
 
 _ROOT = "."
 _MACHINE_FOLDER = ".certgen"
