@@ -38,6 +38,9 @@ class Section(StrEnum):
     CLIENTS = "clients"
     PEERS = "peers"
 
+    # That of an enum is a call for each address that is sorted.
+    __hash__ = str.__hash__
+
 
 SECTION_ORDER = {section: rank for rank, section in enumerate(Section)}
 

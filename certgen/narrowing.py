@@ -15,7 +15,7 @@ from typing import Final
 
 from certgen.diagnostics import CertgenError
 from certgen.loading import LoadedSpec, load_excerpt
-from certgen.model import Address, Bundle
+from certgen.model import Address, Bundle, Section
 from certgen.spec.document import MAXIMUM_BYTES, decode
 from certgen.spec.outline import outline
 from certgen.stamp import Stamp
@@ -26,6 +26,8 @@ from certgen.tree import FileKind, Vouched
 
 _MOST_CHANGED: Final = 4
 """The part of all entries, one in so many, beyond which it is cheaper to look at all."""
+
+_SECTIONS: Final = {str(section): section for section in Section}
 
 Supports = dict[tuple[str, str], tuple[int, str]]
 """By section and issuer: the longest validity asked for in seconds, and who asks for it."""
@@ -94,10 +96,16 @@ def _changed(path: Path, output: str, name: str, stamp: Stamp) -> LoadedSpec | N
     loaded = load_excerpt(path, text, found, kept)
     if loaded is None or not _is_apart(loaded, stamp, supports):
         return None
-    others = tuple(Address.parse(address) for address in found.places if address not in kept)
+    others = tuple(_address(address) for address in found.places if address not in kept)
     files = tuple(Path(file) for file in stamp.inputs if file != stamp.spec)
     digests = {**stamp.inputs, stamp.spec: digest(state.content)}
     return replace(loaded, files=files, digests=digests, vouched=Vouched(others, version=version), stamp=stamp)
+
+
+def _address(text: str) -> Address:
+    """As `Address.parse`, of what it has parsed before."""
+    section, _, name = text.partition("/")
+    return Address(_SECTIONS[section], name)
 
 
 def _is_apart(loaded: LoadedSpec, stamp: Stamp, supports: Supports) -> bool:

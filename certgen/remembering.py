@@ -172,7 +172,8 @@ def _folders(looks: Looks) -> list[str]:
 
 def _entry(path: str) -> str:
     """Give the folder of the entry in which something stands."""
-    return "/".join(path.split("/", 2)[:2])
+    end = path.find("/", path.find("/") + 1)
+    return path if end < 0 else path[:end]
 
 
 def _digests(paths: Iterable[Path]) -> dict[str, str]:

@@ -24,7 +24,7 @@ COSTLY = {"enum", "signal", "dataclasses", "typing", "pathlib", "datetime", "col
 
 @pytest.fixture(scope="module")
 def shops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stamped]:
-    return supply(tmp_path_factory.mktemp("stamped"), 77)
+    return supply(tmp_path_factory.mktemp("stamped"), 81)
 
 
 @pytest.fixture
@@ -219,10 +219,39 @@ def test_options_that_bear_on_the_judgement_have_a_stamp_of_their_own(shop: Stam
     assert shop.answer() is None
 
 
-def test_what_changed_just_now_is_not_believed_yet(tmp_path: Path) -> None:
+def test_what_changed_just_now_is_not_believed_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shop = make(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(stamps, "SETTLED", 10**12)
+        assert shop.type().code == 0
+        assert not shop.stamp.exists()
+    settle()
     assert shop.type().code == 0
-    assert not shop.stamp.exists()
+    assert shop.stamp.exists()
+
+
+@pytest.mark.parametrize(
+    ("written", "age", "is_left"),
+    [(7, 5_000_000, False), (7, 500_000_000, True), (0, 500_000_000, False), (0, 2_500_000_000, True)],
+    ids=["fine, just now", "fine, at rest", "coarse, just now", "coarse, at rest"],
+)
+def test_how_long_a_tree_must_be_at_rest_depends_on_its_file_system(
+    shop: Stamped, monkeypatch: pytest.MonkeyPatch, written: int, age: int, is_left: bool
+) -> None:
+    shop.stamp.unlink()
+    monkeypatch.setattr(time, "time_ns", lambda: 10**18 + 8)
+    unsettled = stamps._unsettled
+    monkeypatch.setattr(stamps, "_unsettled", lambda _: unsettled(10**18 + written))
+    stamps.write_stamp(str(shop.tree), some_stamp(), age)
+    assert shop.stamp.exists() == is_left
+    assert not (shop.tree / ".certgen/stamp.new").exists()
+
+
+def test_a_file_system_whose_clock_is_another_is_believed_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its times are those of the machine that has the disk."""
+    monkeypatch.setattr(time, "time_ns", lambda: 10**18 + 7)
+    for ahead in (-60, 60):
+        assert stamps._unsettled(10**18 + 7 + ahead * 10**9) == stamps.SETTLED + 60 * 10**9
 
 
 def test_only_apply_leaves_a_stamp(shop: Stamped) -> None:
