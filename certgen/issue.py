@@ -58,9 +58,12 @@ def issue(
             serial_number=serial_number,
             not_valid_before=issuance.not_before,
             not_valid_after=issuance.not_after,
+            # One by one, each would copy the builder and look through those before it.
+            extensions=[
+                x509.Extension(extension.oid, critical, extension)
+                for extension, critical in _extensions(issuance, public_key, issuer)
+            ],
         )
-        for extension, critical in _extensions(issuance, public_key, issuer):
-            builder = builder.add_extension(extension, critical)
         return builder.sign(signing_key, objects.signature_hash(signing_key)).public_bytes(Encoding.DER)
 
 
