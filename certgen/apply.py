@@ -19,6 +19,7 @@ from certgen.plan.values import Action, Change, KeySource, Plan, Signing, TreeFi
 from certgen.signing import Signatures, Signed
 from certgen.store.writer import FileWrite, Writer
 from certgen.tree import (
+    ATTRIBUTES_FILE,
     CERTIFICATE_FILE,
     IGNORE_FILE,
     KEY_FILE,
@@ -31,6 +32,7 @@ from certgen.tree import (
     TRUST_FILE,
     ManifestState,
     Observed,
+    attributes_file,
     file_names,
     ignore_file,
 )
@@ -40,6 +42,9 @@ if TYPE_CHECKING:
 
 BATCH: Final = 256
 """Changes that are written together, with one sync; an interruption loses at most these."""
+
+_RENDERED: Final = {IGNORE_FILE: ignore_file, ATTRIBUTES_FILE: attributes_file}
+"""What git is told about a tree, by the spec's name."""
 
 Progress = Callable[[int, int], None]
 """Takes the changes done and the changes in all."""
@@ -169,8 +174,8 @@ class _Run:
         made = _Made()
         match change.address:
             case TreeFile(name):
-                if name == IGNORE_FILE:
-                    made.writes.append(FileWrite(name, ignore_file(self._bundle.source), PUBLIC_MODE))
+                if name in _RENDERED:
+                    made.writes.append(FileWrite(name, _RENDERED[name](self._bundle.source), PUBLIC_MODE))
             case address if change.action is Action.REMOVE:
                 made.removes += [f"{address}/{name}" for name in change.removes]
                 self._manifest.pop(address, None)
@@ -265,6 +270,6 @@ class _Run:
 
 def _batches(changes: Sequence[Change]) -> list[Sequence[Change]]:
     """Give the changes in batches; what keeps keys out of git stands before the first key is even begun."""
-    first = 1 if changes and changes[0].address == TreeFile(IGNORE_FILE) else 0
+    first = sum(isinstance(change.address, TreeFile) and change.address.name in _RENDERED for change in changes[:2])
     starts = range(first, len(changes), BATCH)
-    return [changes[:first]] * first + [changes[start : start + BATCH] for start in starts]
+    return ([changes[:first]] if first else []) + [changes[start : start + BATCH] for start in starts]

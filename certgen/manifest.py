@@ -1,4 +1,7 @@
-"""Floor 2: the manifest: what certgen owns in a tree. No secrets, no times; one address a line, so branches merge."""
+"""Floor 2: the manifest: what certgen owns in a tree. No secrets, no times; one address a line, so branches merge.
+
+Each line stands for itself, comma and all, and their order says nothing: git may put together those of two branches.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,8 @@ from typing import Any, Final
 from certgen.model import SECTION_ORDER, Address
 
 VERSION: Final = 1
-_END: Final = "}}"
+_END: Final = '"": null}}'
+"""The last line: thanks to the nobody in it, every other ends with a comma, and branches that add lines merge."""
 _RANKS: Final = {str(section): rank for section, rank in SECTION_ORDER.items()}
 LONGEST_NAME: Final = 255
 """Bytes that a file's name may have on the usual file systems."""
@@ -64,8 +68,13 @@ def render_manifest(manifest: Manifest) -> bytes:
     """Write a manifest as canonical JSON: sorted, one address a line."""
     lines = {str(address): render_line(address, entry) for address, entry in manifest.entries.items()}
     lines.update(manifest.unread)
-    entries = ",\n".join(lines[address] for address in sorted(lines, key=_sort_key))
-    return f"{_head(manifest.name)}\n{entries}\n{_END}\n".encode()
+    entries = "".join(f"{lines[address]},\n" for address in sorted(lines, key=_sort_key))
+    return f"{_head(manifest.name)}\n{entries}{_END}\n".encode()
+
+
+def says_the_same(content: bytes, other: bytes) -> bool:
+    """Whether two manifests have the same lines, in whatever order: git puts those of two branches side by side."""
+    return content == other or sorted(content.split(b"\n")) == sorted(other.split(b"\n"))
 
 
 def render_line(address: Address, entry: ManifestEntry) -> str:
@@ -78,10 +87,12 @@ def lines_of(content: bytes) -> dict[str, str]:
     head, *lines = content.decode("utf-8", "replace").split("\n")
     if not _is_head(head) or lines[-2:] != [_END, ""]:
         return {}
-    apart = [line.removesuffix(",") for line in lines[:-2]]
-    found = {line[3 : line.find('"', 3)]: line for line in apart if line.startswith('  "')}
-    is_ours = len(found) == len(apart) and ",\n".join(apart) == "\n".join(lines[:-2])
-    return found if is_ours else {}
+    found = {
+        line[3 : line.find('"', 3)]: line.removesuffix(",")
+        for line in lines[:-2]
+        if line.startswith('  "') and line.endswith(",")
+    }
+    return found if len(found) == len(lines) - 2 else {}
 
 
 def parse_lines(lines: Iterable[str]) -> dict[Address, ManifestEntry]:
@@ -90,7 +101,7 @@ def parse_lines(lines: Iterable[str]) -> dict[Address, ManifestEntry]:
     Raises:
         DamagedManifestError: one is none.
     """
-    return dict(_parse(f"{_head('')}{','.join(lines)}{_END}".encode()).entries)
+    return dict(_parse(f"{_head('')}{_joined(lines)}{_END}".encode()).entries)
 
 
 def parse_manifest(content: bytes, unread: Collection[str] = ()) -> Manifest:
@@ -108,15 +119,20 @@ def parse_manifest(content: bytes, unread: Collection[str] = ()) -> Manifest:
     apart = {address: lines.pop(address) for address in unread if address in lines}
     if not apart:
         return _parse(content)
-    head, rest = content.partition(b"\n")[0], ",".join(lines.values())
+    head, rest = content.partition(b"\n")[0], _joined(lines.values())
     return replace(_parse(b"%b%b%b" % (head, rest.encode(), _END.encode())), unread=apart)
+
+
+def _joined(lines: Iterable[str]) -> str:
+    return "".join(f"{line}," for line in lines)
 
 
 def _parse(content: bytes) -> Manifest:
     try:
         data = json.loads(content, object_pairs_hook=_once)
         _refuse_other_version(data["version"])
-        entries = {Address.parse(address): parse_entry(entry) for address, entry in data["entries"].items()}
+        lines = {address: entry for address, entry in data["entries"].items() if address or entry is not None}
+        entries = {Address.parse(address): parse_entry(entry) for address, entry in lines.items()}
         return Manifest(str(data["name"]), entries)
     except DamagedManifestError:
         raise

@@ -11,6 +11,7 @@ from certgen.model import Address, Bundle, Certificate
 from certgen.rfc5280.objects import algorithm_of, key_id, public_key_der, quiet
 from certgen.tree import (
     ABSENT,
+    ATTRIBUTES_FILE,
     CERTIFICATE_FILE,
     IGNORE_FILE,
     KEY_FILE,
@@ -102,6 +103,7 @@ def observe(  # noqa: PLR0913 - one argument for each thing that is looked at
         manifest_content=manifest_file.content,
         manifest_kind=manifest_file.kind,
         ignore_file=files.get(IGNORE_FILE, ABSENT),
+        attributes_file=files.get(ATTRIBUTES_FILE, ABSENT),
         entries=_with_signers(entries, known),
         seen_keys=frozenset(seen_keys),
         protected=frozenset(protected),

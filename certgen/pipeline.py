@@ -35,7 +35,7 @@ from certgen.store.lock import PATIENT, Patience, wait_until_free
 from certgen.store.tree import Tree
 from certgen.store.writer import writing
 from certgen.surveying import Survey, survey
-from certgen.tree import ABSENT, IGNORE_FILE, KEY_FILE, LOCK_NOTE, MANIFEST_FILE, NOBODY, Observed, Vouched
+from certgen.tree import ABSENT, KEY_FILE, LOCK_NOTE, MANIFEST_FILE, NOBODY, TREE_FILES, Observed, Vouched
 
 __all__ = [
     "LoadedSpec",
@@ -195,7 +195,7 @@ def _observe(bundle: Bundle, tree: Tree, own_files: Iterable[Path], vouched: Vou
     fault = tree.folder_fault()
     if fault:
         return observe(bundle, {}, folder_fault=fault)
-    own = tree.read([MANIFEST_FILE, IGNORE_FILE])
+    own = tree.read(TREE_FILES)
     try:
         read = read_manifest(own.get(MANIFEST_FILE, ABSENT), [*map(str, vouched.addresses)])
     except NewerManifestError:

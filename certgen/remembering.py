@@ -23,7 +23,7 @@ from certgen.store.files import find_trees, read_file
 from certgen.store.stamps import SETTLED, digest, judge, package_folders, packed, unpacked, write_stamp
 from certgen.store.tree import Looks, Tree
 from certgen.surveying import Survey
-from certgen.tree import IGNORE_FILE, KEYS_NOTE, MACHINE_FOLDER, MANIFEST_FILE, Facts, FileKind, Vouched
+from certgen.tree import KEYS_NOTE, MACHINE_FOLDER, TREE_FILES, Facts, FileKind, Vouched
 
 LONGEST_REST: Final = 2**63
 """Nanoseconds: that of what a stamp knows, which was at rest when it was left."""
@@ -97,7 +97,7 @@ def remember(  # noqa: PLR0913, PLR0917 - one argument for each thing that a sta
     sight = _sight(planned, before)
     inputs = {**planned.loaded.digests, **_digests(claimants(specs, output))}
     files, now = list(sight.files), int(planned.plan.now.timestamp())
-    if files[:2] != [MANIFEST_FILE, IGNORE_FILE] or any(str(file) not in inputs for file in planned.loaded.files):
+    if files[: len(TREE_FILES)] != [*TREE_FILES] or any(str(file) not in inputs for file in planned.loaded.files):
         return
     package = package_folders()
     stamp = Stamp(
@@ -137,7 +137,7 @@ def _sight(planned: PlannedSpec, before: PlannedSpec | None) -> _Sight:
         folders = {
             path: found for path, found in folders.items() if path in sights[-1].folders or _entry(path) not in again
         }
-    first: dict[str, Facts] = {path: files[path] for path in (MANIFEST_FILE, IGNORE_FILE) if path in files}
+    first: dict[str, Facts] = {path: files[path] for path in TREE_FILES if path in files}
     at_rest, due = min(sight.at_rest for sight in sights), min(sight.due for sight in sights)
     return _Sight(folders, {**first, **files}, at_rest, due)
 

@@ -24,8 +24,8 @@ from certgen.plan.values import Plan, Requests
 from certgen.signers.workers import Workers, pays
 from certgen.store.tree import Looks, Tree
 from certgen.tree import (
-    IGNORE_FILE,
     MANIFEST_FILE,
+    TREE_FILES,
     FileKind,
     FileState,
     KeyState,
@@ -98,7 +98,7 @@ def _surveyor(
     """Learn what all shares need to know; None of a tree in another state than a run leaves it."""
     if tree.folder_fault() or tree.is_interrupted():
         return None
-    own = tree.read([MANIFEST_FILE, IGNORE_FILE])
+    own = tree.read(TREE_FILES)
     lines = lines_of(own[MANIFEST_FILE].content) if own[MANIFEST_FILE].kind is FileKind.FILE else {}
     if not lines:
         return None

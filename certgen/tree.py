@@ -18,6 +18,9 @@ TRUST_FILE: Final = "ca.pem"
 SPARE_KEY_FILE: Final = "key.pem.orig"
 MANIFEST_FILE: Final = "manifest.json"
 IGNORE_FILE: Final = ".gitignore"
+ATTRIBUTES_FILE: Final = ".gitattributes"
+TREE_FILES: Final = (MANIFEST_FILE, IGNORE_FILE, ATTRIBUTES_FILE)
+"""The files of the tree itself."""
 MACHINE_FOLDER: Final = ".certgen"
 OWN_FILES: Final = (CERTIFICATE_FILE, KEY_FILE, TRUST_FILE, SPARE_KEY_FILE, "combined.pem")
 """The names in an entry's folder that no snippet may take."""
@@ -75,6 +78,15 @@ def ignore_file(source: str) -> bytes:
     return "\n".join(lines).encode()
 
 
+def attributes_file(source: str) -> bytes:
+    """Render the tree's `.gitattributes`: no line end is touched, and the manifests of two branches are put together.
+
+    Args:
+        source: the spec's file name.
+    """
+    return f"# {first_line(source)}\n* -text\n/{MANIFEST_FILE} merge=union\n".encode()
+
+
 def is_kept_from_git(name: str) -> bool:
     """Whether the tree's `.gitignore` takes a file's name for that of a private key."""
     return any(fnmatchcase(name.casefold(), pattern) for pattern in KEPT_FROM_GIT)
@@ -87,6 +99,11 @@ def first_line(source: str) -> str:
         source: the spec's file name.
     """
     return f"{MARK}{printable_name(source)}; edits are overwritten"
+
+
+def is_marked(state: FileState) -> bool:
+    """Whether what was found begins as the tree's own files for git do."""
+    return state.content.startswith(f"# {MARK}".encode())
 
 
 def printable_name(source: str) -> str:
@@ -219,6 +236,7 @@ class Observed:
     manifest_kind: FileKind = FileKind.FILE
     """What stands where the manifest should be, if anything."""
     ignore_file: FileState = ABSENT
+    attributes_file: FileState = ABSENT
     entries: Mapping[Address, ObservedEntry] = field(default_factory=dict)
     """By address: those of the spec, and those of the manifest that the spec no longer has."""
     seen_keys: frozenset[str] = field(default=frozenset(), repr=False)
@@ -240,4 +258,4 @@ class Observed:
     @property
     def is_marked(self) -> bool:
         """Whether the tree's `.gitignore` says that certgen made it."""
-        return self.ignore_file.content.startswith(f"# {MARK}".encode())
+        return is_marked(self.ignore_file)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from certgen.diagnostics import Diagnostic, Severity, error
-from certgen.manifest import Manifest, ManifestEntry, digest, render_manifest
+from certgen.manifest import Manifest, ManifestEntry, digest, render_manifest, says_the_same
 from certgen.model import Address, Bundle, Entry
 from certgen.plan.values import Action, Change, ModeChange, Reason, ReasonCode, TreeFile
 from certgen.tree import (
+    ATTRIBUTES_FILE,
     IGNORE_FILE,
     KEY_FILE,
     MACHINE_FOLDER,
@@ -20,8 +21,10 @@ from certgen.tree import (
     KeyState,
     ManifestState,
     Observed,
+    attributes_file,
     file_names,
     ignore_file,
+    is_marked,
 )
 
 
@@ -128,17 +131,18 @@ def tree_files(
         is_changed: whether any entry changes, which writes the manifest anyway.
 
     Returns:
-        Changes before all others (the ignore file), changes after them (the manifest), and what is in the way.
+        Changes before all others (what git is told), changes after them (the manifest), and what is in the way.
     """
-    state = observed.ignore_file
     obstacles = []
-    before: tuple[Change, ...] = ()
-    if state.kind is FileKind.ABSENT:
-        before = (_tree_change(IGNORE_FILE, Reason(ReasonCode.MISSING)),)
-    elif state.kind is not FileKind.FILE or not observed.is_marked:
-        obstacles.append(_foreign(IGNORE_FILE, state))
-    elif state.content != ignore_file(bundle.source):
-        before = (_tree_change(IGNORE_FILE, Reason(ReasonCode.FILE_DRIFTED, "edited")),)
+    before: list[Change] = []
+    ignore, attributes = observed.ignore_file, observed.attributes_file
+    if ignore.kind is FileKind.ABSENT or is_marked(ignore):
+        before += _tree_file(IGNORE_FILE, ignore, ignore_file(bundle.source))
+    else:
+        obstacles.append(_foreign(IGNORE_FILE, ignore))
+    # Nothing depends on it but merges: one of the user's own is left as it is.
+    if attributes.kind is FileKind.ABSENT or is_marked(attributes):
+        before += _tree_file(ATTRIBUTES_FILE, attributes, attributes_file(bundle.source))
     after: tuple[Change, ...] = ()
     if observed.manifest_kind is FileKind.OTHER:
         obstacles.append(_foreign(MANIFEST_FILE, FileState(FileKind.OTHER)))
@@ -146,7 +150,13 @@ def tree_files(
         obstacles.append(_foreign(MANIFEST_FILE, FileState(FileKind.FILE)))
     elif not is_changed:
         after = _manifest_change(bundle, observed)
-    return before, after, obstacles
+    return tuple(before), after, obstacles
+
+
+def _tree_file(name: str, state: FileState, wanted: bytes) -> list[Change]:
+    if state.kind is FileKind.ABSENT:
+        return [_tree_change(name, Reason(ReasonCode.MISSING))]
+    return [] if state.content == wanted else [_tree_change(name, Reason(ReasonCode.FILE_DRIFTED, "edited"))]
 
 
 def recorded_entry(entry: Entry, observed: Observed) -> ManifestEntry | None:
@@ -167,7 +177,8 @@ def _manifest_change(bundle: Bundle, observed: Observed) -> tuple[Change, ...]:
         kept = recorded_entry(entry, observed) if entry.supplied is None else None
         if kept is not None:
             listed[entry.address] = kept
-    if observed.manifest_content == render_manifest(Manifest(bundle.name, listed, observed.manifest.unread)):
+    wanted = render_manifest(Manifest(bundle.name, listed, observed.manifest.unread))
+    if says_the_same(observed.manifest_content, wanted):
         return ()
     match observed.manifest_state:
         case ManifestState.ABSENT:

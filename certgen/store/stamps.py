@@ -27,7 +27,7 @@ _MACHINE_FOLDER = ".certgen"
 _STAMP_NOTE = ".certgen/stamp"
 _KEYS_NOTE = ".certgen/keys"
 _NEW_STAMP_NOTE = ".certgen/stamp.new"
-_TREE_FILES = ["manifest.json", ".gitignore"]
+_TREE_FILES = ["manifest.json", ".gitignore", ".gitattributes"]
 _SETTLED_NOTES = {"lock", "keys", "stamp"}
 _LONGEST_STAMP = 256 * 1024 * 1024
 _LONGEST_INPUT = 16 * 1024 * 1024
@@ -159,7 +159,7 @@ def holds(stamp: Stamp, output: str, name: str, digests: dict[str, str]) -> bool
     return (
         stamp.judge == judge()
         and stamp.folders[:1] == [_ROOT]
-        and stamp.files[:2] == _TREE_FILES
+        and stamp.files[:3] == _TREE_FILES
         and _is_folder(output)
         and _is_folder(root)
         and _is_folder(f"{root}/{_MACHINE_FOLDER}")

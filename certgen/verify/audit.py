@@ -25,6 +25,7 @@ from certgen.tree import (
     MACHINE_FOLDER,
     MANIFEST_FILE,
     SPARE_KEY_FILE,
+    TREE_FILES,
     TRUST_FILE,
     FileKind,
     FileState,
@@ -277,7 +278,7 @@ class _Audit:
 
     def _is_known(self, path: str, manifest: Manifest) -> bool:
         parts = PurePosixPath(path).parts
-        if path in {IGNORE_FILE, MANIFEST_FILE} or parts[0] == MACHINE_FOLDER:
+        if path in TREE_FILES or parts[0] == MACHINE_FOLDER:
             return True
         try:
             address = Address.parse("/".join(parts[:2]))
