@@ -15,6 +15,7 @@ from certgen.model import Address, Bundle, Certificate, Entry
 from certgen.plan.authorities import known_certificate
 from certgen.plan.derived import anchors_of, path_above
 from certgen.plan.housekeeping import leftovers, orphans, recorded_entry
+from certgen.plan.seals import seal_of
 from certgen.plan.values import Action, Change, KeySource, Plan, Signing, TreeFile
 from certgen.signing import Signatures, Signed
 from certgen.store.writer import FileWrite, Writer
@@ -22,7 +23,6 @@ from certgen.tree import (
     ATTRIBUTES_FILE,
     CERTIFICATE_FILE,
     IGNORE_FILE,
-    KEY_FILE,
     KEYS_NOTE,
     MACHINE_FOLDER,
     MANIFEST_FILE,
@@ -35,6 +35,7 @@ from certgen.tree import (
     attributes_file,
     file_names,
     ignore_file,
+    key_file,
 )
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ BATCH: Final = 256
 """Changes that are written together, with one sync; an interruption loses at most these."""
 
 _RENDERED: Final = {IGNORE_FILE: ignore_file, ATTRIBUTES_FILE: attributes_file}
-"""What git is told about a tree, by the spec's name."""
+"""What git is told about a tree."""
 
 Progress = Callable[[int, int], None]
 """Takes the changes done and the changes in all."""
@@ -74,6 +75,23 @@ class Outcome:
         return not (self.written or self.removed or self.mended or self.is_resumed)
 
 
+def _leave_in_clear(private_key: bytes) -> bytes:
+    return private_key
+
+
+@dataclass(frozen=True, slots=True)
+class Vault:
+    """What a run needs for private keys that are not written in clear."""
+
+    seal: Callable[[bytes], bytes] = _leave_in_clear
+    """Closes one, PKCS#8 in PEM, as the spec asks."""
+    unsealed: Mapping[Address, bytes] = field(default_factory=dict, repr=False)
+    """In clear, those that a plan needs open."""
+
+
+IN_CLEAR: Final = Vault()
+
+
 @dataclass(slots=True)
 class _Made:
     """What one change makes: files to write and to remove, and what the manifest says of it."""
@@ -90,6 +108,7 @@ def apply(  # noqa: PLR0913, PLR0917 - the plan with its two arguments, and the 
     keys: KeyRing,
     supplied_keys: Mapping[str, bytes],
     progress: Progress = lambda done, total: None,  # noqa: ARG005 - the observer that looks away
+    vault: Vault = IN_CLEAR,
 ) -> Outcome:
     """Carry out a plan.
 
@@ -101,6 +120,7 @@ def apply(  # noqa: PLR0913, PLR0917 - the plan with its two arguments, and the 
         keys: makes and loads private keys.
         supplied_keys: the contents of the private key files that the spec names, by file.
         progress: told after each change.
+        vault: what seals private keys, and those that were unsealed.
 
     Raises:
         CertgenError: the plan cannot be applied, a key cannot be used, or the disk refused.
@@ -109,7 +129,7 @@ def apply(  # noqa: PLR0913, PLR0917 - the plan with its two arguments, and the 
         raise CertgenError((*plan.obstacles, *plan.consents))
     is_rebuilt = observed.manifest_state is not ManifestState.READ and observed.is_marked
     writer.begin(plan.name, extends=not is_rebuilt)
-    return _Run(plan, bundle, observed, writer, keys, supplied_keys).carry_out(progress)
+    return _Run(plan, bundle, observed, writer, keys, supplied_keys, vault).carry_out(progress)
 
 
 class _Run:
@@ -121,6 +141,7 @@ class _Run:
         writer: Writer,
         keys: KeyRing,
         supplied_keys: Mapping[str, bytes],
+        vault: Vault,
     ) -> None:
         self._plan = plan
         self._bundle = bundle
@@ -128,10 +149,11 @@ class _Run:
         self._writer = writer
         self._keys = keys
         self._supplied_keys = supplied_keys
+        self._vault = vault
         self._certificates: dict[Address, Certificate] = {}
         """Of the CAs, and of all that stays."""
         self._signed: dict[Address, Signed] = {}
-        self._signatures = Signatures(plan, bundle, self._certificates, keys, self._read_key)
+        self._signatures = Signatures(plan, bundle, self._certificates, keys, self._read_key, vault.seal)
         self._manifest: dict[Address, ManifestEntry] = {}
         self._seen = self._keys_here()
         self._written: list[str] = []
@@ -175,7 +197,7 @@ class _Run:
         match change.address:
             case TreeFile(name):
                 if name in _RENDERED:
-                    made.writes.append(FileWrite(name, _RENDERED[name](self._bundle.source), PUBLIC_MODE))
+                    made.writes.append(FileWrite(name, _RENDERED[name](self._bundle), PUBLIC_MODE))
             case address if change.action is Action.REMOVE:
                 made.removes += [f"{address}/{name}" for name in change.removes]
                 self._manifest.pop(address, None)
@@ -192,6 +214,8 @@ class _Run:
             TRUST_FILE: lambda: encode_certificates(self._anchors(entry)),
             **{artifact.name: partial(bytes, artifact.content) for artifact in entry.artifacts},
         }
+        if key_file(entry) in change.writes and not made.writes:
+            made.writes.append(self._sealed_again(entry))
         for name in change.writes:
             if name in contents:
                 made.writes.append(FileWrite(f"{address}/{name}", contents[name](), PUBLIC_MODE))
@@ -206,15 +230,21 @@ class _Run:
             self._seen.add(signed.key_id)
         if signed.private_key is not None:
             spare = f"{address}/{SPARE_KEY_FILE}" if order.keep_old_as_spare else None
-            made.writes.append(FileWrite(f"{address}/{KEY_FILE}", signed.private_key, order.mode, spare))
+            made.writes.append(FileWrite(f"{address}/{key_file(entry)}", signed.private_key, order.mode, spare))
+
+    def _sealed_again(self, entry: Entry) -> FileWrite:
+        """Close a private key that is kept as the spec asks for now, or leave it in clear."""
+        private_key, path = self._read_key(entry.address)[0], f"{entry.address}/{key_file(entry)}"
+        return FileWrite(path, self._vault.seal(private_key), entry.key.mode)
 
     def _read_key(self, address: Address) -> tuple[bytes, str]:
         """Give what stands in the file of an entry's private key, and the name of that file."""
         supplied = self._bundle[address].supplied
         if supplied is not None and supplied.private_key_file is not None:
             return self._supplied_keys[supplied.private_key_file], supplied.private_key_file
-        path = f"{address}/{KEY_FILE}"
-        return self._writer.tree.read([path])[path].content, path
+        path = f"{address}/{self._observed[address].key.file}"
+        opened = self._vault.unsealed.get(address)
+        return self._writer.tree.read([path])[path].content if opened is None else opened, path
 
     def _path(self, entry: Entry) -> list[bytes]:
         """Give the certification path that an entry shows: its own certificate, then intermediates, no root."""
@@ -234,10 +264,16 @@ class _Run:
         left = leftovers(entry, self._observed).items()
         files = {name: listed for name, listed in left if name not in change.removes}
         for name in file_names(entry):
-            is_key = name == KEY_FILE
-            files[name] = None if is_key else written.get(name) or digest(found.file(name).content)
+            files[name] = written.get(name) or digest(found.file(name).content)
+        name, protection = key_file(entry), entry.key.protection
+        mark = None
+        if name in files:
+            closed, mark = seal_of(entry, self._observed)
+            if name in written:
+                closed, mark = (written[name], protection.mark) if protection is not None else (None, None)
+            files[name] = closed
         own = self._signed.get(entry.address) or self._certificates[entry.address]
-        self._manifest[entry.address] = ManifestEntry(own.key_id, files)
+        self._manifest[entry.address] = ManifestEntry(own.key_id, files, mark)
 
     def _put(self, made: Sequence[_Made], batch: Sequence[Change]) -> None:
         """Write together what belongs together, with what the manifest says of it."""

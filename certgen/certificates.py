@@ -102,6 +102,15 @@ def parse_private_key(content: bytes) -> CertificateIssuerPrivateKeyTypes:
     return key  # type: ignore[return-value]  # whatever can sign is an issuer's type, but for DSA, refused by its algorithm
 
 
+def is_private_key_der(content: bytes) -> bool:
+    """Whether bytes are a private key in DER that needs no passphrase."""
+    try:
+        serialization.load_der_private_key(content, password=None, unsafe_skip_rsa_key_validation=True)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return False
+    return True
+
+
 def parse_public_key(content: bytes) -> bytes:
     """Read a public key, or that of a certificate signing request after checking the request's own signature.
 

@@ -28,7 +28,9 @@ class ManifestEntry:
     key_id: str
     """SHA-256 of the entry's SubjectPublicKeyInfo, hexadecimal."""
     files: Mapping[str, str | None] = field(default_factory=dict)
-    """SHA-256 of each file by name, hexadecimal; None for a private key, of which nothing is told."""
+    """SHA-256 of each file by name, hexadecimal; None for a private key in clear, of which nothing is told."""
+    sealed: str | None = None
+    """How the private key is sealed, as `Protection.mark` says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,8 @@ def _sort_key(address: str) -> tuple[int, str]:
 
 def entry_data(entry: ManifestEntry) -> dict[str, Any]:
     """Give what JSON says of an entry."""
-    return {"key": entry.key_id, "files": dict(sorted(entry.files.items()))}
+    sealed = {"sealed": entry.sealed} if entry.sealed is not None else {}
+    return {"key": entry.key_id, **sealed, "files": dict(sorted(entry.files.items()))}
 
 
 def parse_entry(data: Any) -> ManifestEntry:  # noqa: ANN401 - whatever JSON holds
@@ -172,7 +175,7 @@ def parse_entry(data: Any) -> ManifestEntry:  # noqa: ANN401 - whatever JSON hol
     key_id = _hexadecimal(data["key"])
     if key_id is None:
         raise DamagedManifestError("an entry without a key")
-    return ManifestEntry(key_id, files)
+    return ManifestEntry(key_id, files, _mark(data.get("sealed")))
 
 
 def _refuse_other_version(version: Any) -> None:  # noqa: ANN401 - whatever JSON holds
@@ -193,6 +196,12 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _hexadecimal(value: Any) -> str | None:  # noqa: ANN401 - whatever JSON holds
     if value is not None and not (isinstance(value, str) and value.isascii()):
         raise DamagedManifestError("a digest that is no text")
+    return value
+
+
+def _mark(value: Any) -> str | None:  # noqa: ANN401 - whatever JSON holds
+    if value is not None and not (isinstance(value, str) and value.isascii() and value.isprintable()):
+        raise DamagedManifestError("a mark that is no text")
     return value
 
 

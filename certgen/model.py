@@ -14,6 +14,7 @@ from itertools import takewhile
 from typing import Final
 
 from certgen.lifetime import RenewBefore, Validity
+from certgen.protection import Protection
 from certgen.rfc5280.vocabulary import (
     DistinguishedName,
     ExtendedKeyUsage,
@@ -107,6 +108,8 @@ class KeyPolicy:
     rotation: KeyRotation = KeyRotation.KEEP
     mode: int = 0o600
     """The file mode of the private key."""
+    protection: Protection | None = None
+    """How it is closed; None where it is written in clear."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +286,8 @@ class Bundle:
     source: str
     """The spec's file name, without folders: what rendered files say they come from."""
     entries: tuple[Entry, ...]
+    commits_keys: bool = False
+    """Whether git may have the private keys."""
     index: Mapping[Address, Entry] = field(init=False, repr=False, compare=False)
 
     end_entities: tuple[Entry, ...] = field(init=False, repr=False, compare=False)
@@ -301,7 +306,7 @@ class Bundle:
         """Give the bundle of all CAs and of those end entities alone."""
         authorities = {entry.address: entry for entry in takewhile(lambda entry: entry.is_ca, self.entries)}
         members = {address: self.index[address] for address in addresses}
-        return Bundle(self.name, self.source, tuple({**authorities, **members}.values()))
+        return Bundle(self.name, self.source, tuple({**authorities, **members}.values()), self.commits_keys)
 
     def issuers_above(self, address: Address) -> tuple[Entry, ...]:
         """Give the CAs above an entry, the nearest first."""

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from certgen.certificates import UnreadableError, is_signed_by, parse_certificates, parse_private_key
-from certgen.manifest import DamagedManifestError, Manifest, NewerManifestError, parse_manifest
-from certgen.model import Address, Bundle, Certificate
+from certgen.manifest import (
+    DamagedManifestError,
+    Manifest,
+    ManifestEntry,
+    NewerManifestError,
+    digest,
+    parse_manifest,
+)
+from certgen.model import Address, Bundle, Certificate, Entry
 from certgen.rfc5280.objects import algorithm_of, key_id, public_key_der, quiet
+from certgen.sealing import passphrase
 from certgen.tree import (
     ABSENT,
     ATTRIBUTES_FILE,
@@ -18,6 +27,8 @@ from certgen.tree import (
     MANIFEST_FILE,
     NOBODY,
     NOTHING,
+    PRIVATE_KEY_FILES,
+    SEALED_KEY_FILE,
     TRUST_FILE,
     FileKind,
     FileState,
@@ -28,6 +39,7 @@ from certgen.tree import (
     ObservedKey,
     Vouched,
     file_names,
+    key_file,
 )
 
 
@@ -64,6 +76,9 @@ def _names_to_read(bundle: Bundle, manifest: Manifest) -> dict[Address, dict[str
     for entry in bundle.entries:
         if entry.supplied is None:
             names[entry.address] = dict.fromkeys(file_names(entry))
+            if SEALED_KEY_FILE in names[entry.address]:
+                # A key that was made before the spec asked for protection is there in clear.
+                names[entry.address][KEY_FILE] = None
     for address, listed in manifest.entries.items():
         names[address].update(dict.fromkeys(listed.files))
     return names
@@ -123,23 +138,29 @@ def _observe_entries(
             folder = str(address)
             found = {name: files.get(f"{folder}/{name}", ABSENT) for name in names}
             is_there = any(state is not ABSENT for state in found.values())
-            entries[address] = _observe_entry(found) if is_there else NOTHING
+            entry, recorded = bundle.index.get(address), manifest.entries.get(address)
+            entries[address] = _observe_entry(found, entry, recorded) if is_there else NOTHING
     return entries
 
 
-def _observe_entry(files: Mapping[str, FileState]) -> ObservedEntry:
+def _observe_entry(
+    files: Mapping[str, FileState], entry: Entry | None, recorded: ManifestEntry | None
+) -> ObservedEntry:
     certificates, problem = _certificates(files.get(CERTIFICATE_FILE, ABSENT))
     anchors, _ = _certificates(files.get(TRUST_FILE, ABSENT))
-    key_file = files.get(KEY_FILE, ABSENT)
-    public = {name: state for name, state in files.items() if name != KEY_FILE}
+    keys = {name: _without_content(files[name]) for name in PRIVATE_KEY_FILES if name in files}
     return ObservedEntry(
         certificate=certificates[0] if certificates else None,
         certificate_problem=problem,
         path=tuple(certificates[1:]),
-        key=_observe_key(key_file),
+        key=_observe_key(files, entry, recorded),
         anchors=anchors or None,
-        files={**public, KEY_FILE: FileState(key_file.kind, key_file.mode, reason=key_file.reason)},
+        files={**files, **keys},
     )
+
+
+def _without_content(state: FileState) -> FileState:
+    return FileState(state.kind, state.mode, reason=state.reason, is_linked=state.is_linked)
 
 
 def _certificates(state: FileState) -> tuple[tuple[Certificate, ...], str | None]:
@@ -155,7 +176,41 @@ def _certificates(state: FileState) -> tuple[tuple[Certificate, ...], str | None
             return (), state.reason or state.kind.value
 
 
-def _observe_key(state: FileState) -> ObservedKey:
+def _observe_key(files: Mapping[str, FileState], entry: Entry | None, recorded: ManifestEntry | None) -> ObservedKey:
+    """Look at the private key: at the file that the entry asks for, or else at the other one."""
+    wanted = key_file(entry) if entry is not None else KEY_FILE
+    there = [name for name in PRIVATE_KEY_FILES if files.get(name, ABSENT).kind is not FileKind.ABSENT]
+    name = wanted if wanted in there or not there else there[0]
+    state = files.get(name, ABSENT)
+    if state.kind is FileKind.FILE and _is_sealed(name, state.content, entry, recorded):
+        return _observe_sealed(name, state, recorded)
+    return replace(_observe_clear(state), file=name) if name != KEY_FILE else _observe_clear(state)
+
+
+def _is_sealed(name: str, content: bytes, entry: Entry | None, recorded: ManifestEntry | None) -> bool:
+    """Whether a key file is sealed; one that nobody asked to be is a key that cannot be read."""
+    if name == SEALED_KEY_FILE:
+        return True
+    is_asked = entry is not None and entry.key.protection is not None
+    return (is_asked or (recorded is not None and recorded.sealed is not None)) and passphrase.is_sealed(content)
+
+
+def _observe_sealed(name: str, state: FileState, recorded: ManifestEntry | None) -> ObservedKey:
+    """Tell what a sealed file holds by what the manifest says of it, if it is the file that the manifest knows."""
+    found = digest(state.content)
+    known = recorded if recorded is not None and recorded.files.get(name) == found else None
+    return ObservedKey(
+        KeyState.SEALED,
+        known.key_id if known else None,
+        mode=state.mode,
+        is_linked=state.is_linked,
+        file=name,
+        digest=found,
+        mark=known.sealed if known else None,
+    )
+
+
+def _observe_clear(state: FileState) -> ObservedKey:
     match state.kind:
         case FileKind.ABSENT:
             return ObservedKey()

@@ -35,12 +35,14 @@ from certgen.store.lock import PATIENT, Patience, wait_until_free
 from certgen.store.tree import Tree
 from certgen.store.writer import writing
 from certgen.surveying import Survey, survey
-from certgen.tree import ABSENT, KEY_FILE, LOCK_NOTE, MANIFEST_FILE, NOBODY, TREE_FILES, Observed, Vouched
+from certgen.tree import ABSENT, LOCK_NOTE, MANIFEST_FILE, NOBODY, PRIVATE_KEY_FILES, TREE_FILES, Observed, Vouched
+from certgen.unsealing import NO_SECRETS, Secrets, open_vault
 
 __all__ = [
     "LoadedSpec",
     "Patience",
     "PlannedSpec",
+    "Secrets",
     "apply_specs",
     "find_address",
     "find_specs",
@@ -57,6 +59,7 @@ __all__ = [
 ]
 
 _NO_REQUESTS: Final = Requests()
+_KEY_PATHS: Final = tuple(f"/{name}" for name in PRIVATE_KEY_FILES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,7 @@ def apply_specs(  # noqa: PLR0913 - one argument for each choice
     jobs: int = 1,
     patience: Patience = PATIENT,
     judged: Callable[[PlannedSpec], None] = lambda planned: None,  # noqa: ARG005 - as above
+    secrets: Secrets = NO_SECRETS,
 ) -> tuple[application.Outcome, ...]:
     """Make the trees of specs as they say.
 
@@ -134,6 +138,7 @@ def apply_specs(  # noqa: PLR0913 - one argument for each choice
             with threads of its own had better not do.
         patience: how to wait for another run that holds a tree.
         judged: told what is done to each tree, as it was decided last.
+        secrets: what opens private keys that are sealed.
 
     Raises:
         CertgenError: one cannot be applied, and nothing was written; or the disk refused.
@@ -143,8 +148,10 @@ def apply_specs(  # noqa: PLR0913 - one argument for each choice
     in_the_way = [d for item in planned for d in (*item.plan.obstacles, *item.plan.consents)]
     if in_the_way:
         raise CertgenError(in_the_way)
+    for item in planned:
+        _open(item, secrets)
     with closing(MemoryKeyRing(jobs)) as keys:
-        return tuple(_apply(item, output, asked, keys, progress, patience, judged) for item in planned)
+        return tuple(_apply(item, output, asked, keys, progress, patience, judged, secrets) for item in planned)
 
 
 def observe_tree(bundle: Bundle, tree: Tree, own_files: Iterable[Path] = (), vouched: Vouched = NOBODY) -> Observed:
@@ -203,7 +210,7 @@ def _observe(bundle: Bundle, tree: Tree, own_files: Iterable[Path], vouched: Vou
         message = f"{place} was written by a later version of certgen"
         raise CertgenError([error("newer-manifest", message, help="upgrade certgen", where=place)]) from None
     files = {**own, **tree.read(paths_to_read(bundle, read[0]))}
-    tree.refuse_closed({path: state for path, state in files.items() if not path.endswith(f"/{KEY_FILE}")})
+    tree.refuse_closed({path: state for path, state in files.items() if not path.endswith(_KEY_PATHS)})
     return observe(
         bundle,
         files,
@@ -271,6 +278,7 @@ def _apply(  # noqa: PLR0913, PLR0917 - as `apply_specs`
     progress: application.Progress,
     patience: Patience,
     judged: Callable[[PlannedSpec], None],
+    secrets: Secrets,
 ) -> application.Outcome:
     if not _has_work(planned):
         judged(planned)
@@ -283,12 +291,17 @@ def _apply(  # noqa: PLR0913, PLR0917 - as `apply_specs`
                 planned = plan_spec(whole(planned.asked), output, now, requests.get(loaded.bundle.name, _NO_REQUESTS))
             loaded = planned.loaded
             judged(planned)
+            vault, supplied = _open(planned, secrets), loaded.supplied_keys
             outcome = application.apply(
-                planned.plan, loaded.bundle, planned.observed, writer, keys, loaded.supplied_keys, progress
+                planned.plan, loaded.bundle, planned.observed, writer, keys, supplied, progress, vault
             )
         except CertgenError as reason:
             raise CertgenError((*recovered(recovery, str(planned.tree.root)), *reason.diagnostics)) from None
     return replace(outcome, recovery=recovery)
+
+
+def _open(planned: PlannedSpec, secrets: Secrets) -> application.Vault:
+    return open_vault(planned.loaded.bundle, planned.plan, planned.observed, planned.tree, secrets)
 
 
 def _has_work(planned: PlannedSpec) -> bool:

@@ -91,16 +91,18 @@ class Signatures:
         bundle: what the plan was made for.
         certificates: of the CAs that stay; it takes those that are signed.
         keys: makes and loads private keys.
-        read_key: gives what stands in the file of an entry's private key, and the name of that file.
+        read_key: gives an entry's private key in clear, and the name of its file.
+        seal: closes a private key as the spec asks; what leaves this process, or another that signs, is closed.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what is signed, and the doors to private keys
         self,
         plan: Plan,
         bundle: Bundle,
         certificates: dict[Address, Certificate],
         keys: KeyRing,
         read_key: Callable[[Address], tuple[bytes, str]],
+        seal: Callable[[bytes], bytes],
     ) -> None:
         self._signings = {
             change.address: change.signing
@@ -111,6 +113,7 @@ class Signatures:
         self._certificates = certificates
         self._keys = keys
         self._read_key = read_key
+        self._seal = seal
         self._signing_keys: dict[Address, CertificateIssuerPrivateKeyTypes] = {}
         self._authority_keys: dict[Address, Callable[[], bytes]] | None = None
         self._end_entities: dict[Address, tuple[Callable[[], list[Signed]], Sequence[Order]]] | None = None
@@ -130,11 +133,11 @@ class Signatures:
         address = entry.address
         if self._authority_keys is None:
             self._authority_keys = self._make_authority_keys()
-        signed = self._sign([self._order(entry)])[0]
-        self._certificates[address] = parse_certificate(signed.der)
-        if signed.private_key is not None:
-            self._signing_keys[address] = self._keys.load(signed.private_key, str(address))
-        return signed
+        signed, private_keys = self._carry_out([self._order(entry)])
+        self._certificates[address] = parse_certificate(signed[0].der)
+        if private_keys[0] is not None:
+            self._signing_keys[address] = self._keys.load(private_keys[0], str(address))
+        return signed[0]
 
     def _make_authority_keys(self) -> dict[Address, Callable[[], bytes]]:
         """Have the slow ones among the keys of CAs made at once, though their certificates wait for one another."""
@@ -179,7 +182,10 @@ class Signatures:
                 return Order(entry, signing, public_key_der(key.public_key()))
 
     def _sign(self, lot: Sequence[Order]) -> list[Signed]:
-        """Carry out orders, here or in another process.
+        return self._carry_out(lot)[0]
+
+    def _carry_out(self, lot: Sequence[Order]) -> tuple[list[Signed], list[bytes | None]]:
+        """Carry out orders, here or in another process; give the new private keys too, in clear.
 
         Each step is done for all before the next begins: what a step needs of the processor's memory stays in it.
         """
@@ -191,10 +197,10 @@ class Signatures:
                 _refuse_wrong_contents(commission, certificate)
             for commission, certificate in zip(commissions, certificates, strict=True):
                 _refuse_wrong_signature(commission, certificate)
-        return [
-            Signed(der, certificate.key_id, commission.private_key)
-            for der, certificate, commission in zip(signed, certificates, commissions, strict=True)
-        ]
+        private_keys = [commission.private_key for commission in commissions]
+        closed = [None if key is None else self._seal(key) for key in private_keys]
+        ids = [certificate.key_id for certificate in certificates]
+        return list(map(Signed, signed, ids, closed)), private_keys
 
     def _commission(self, order: Order) -> _Commission:
         """Find the keys for an order; one that is asked for is made."""

@@ -9,11 +9,14 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from certgen.manifest import Manifest
-from certgen.model import Address, Certificate, Entry
+from certgen.model import Address, Bundle, Certificate, Entry
+from certgen.protection import ProtectionKind
 from certgen.rfc5280.vocabulary import KeyAlgorithm
 
 CERTIFICATE_FILE: Final = "cert.pem"
 KEY_FILE: Final = "key.pem"
+SEALED_KEY_FILE: Final = f"{KEY_FILE}.age"
+PRIVATE_KEY_FILES: Final = (KEY_FILE, SEALED_KEY_FILE)
 TRUST_FILE: Final = "ca.pem"
 SPARE_KEY_FILE: Final = "key.pem.orig"
 MANIFEST_FILE: Final = "manifest.json"
@@ -22,7 +25,7 @@ ATTRIBUTES_FILE: Final = ".gitattributes"
 TREE_FILES: Final = (MANIFEST_FILE, IGNORE_FILE, ATTRIBUTES_FILE)
 """The files of the tree itself."""
 MACHINE_FOLDER: Final = ".certgen"
-OWN_FILES: Final = (CERTIFICATE_FILE, KEY_FILE, TRUST_FILE, SPARE_KEY_FILE, "combined.pem")
+OWN_FILES: Final = (CERTIFICATE_FILE, *PRIVATE_KEY_FILES, TRUST_FILE, SPARE_KEY_FILE, "combined.pem")
 """The names in an entry's folder that no snippet may take."""
 PUBLIC_MODE: Final = 0o644
 PRIVATE_MODE: Final = 0o600
@@ -55,36 +58,29 @@ def file_names(entry: Entry) -> tuple[str, ...]:
     """Give the names of the files that an entry has in its folder, in the order in which they are written."""
     if entry.supplied is not None:
         return ()
-    key = () if entry.public_key else (KEY_FILE,)
+    key = () if entry.public_key else (key_file(entry),)
     trust = () if entry.is_ca else (TRUST_FILE,)
     return (*key, CERTIFICATE_FILE, *trust, *(artifact.name for artifact in entry.artifacts))
 
 
-def ignore_file(source: str) -> bytes:
-    """Render the tree's `.gitignore`: private keys in every form, and what is this machine's alone.
+def key_file(entry: Entry) -> str:
+    """Give the name of the file in which an entry's private key is."""
+    protection = entry.key.protection
+    return SEALED_KEY_FILE if protection is not None and protection.kind is ProtectionKind.AGE else KEY_FILE
+
+
+def ignore_file(bundle: Bundle) -> bytes:
+    """Render the tree's `.gitignore`: private keys, unless git may have them, and what is this machine's alone.
 
     Folders are taken back: an entry may be called `api.key`.
-
-    Args:
-        source: the spec's file name.
     """
-    lines = [
-        f"# {first_line(source)}",
-        *KEPT_FROM_GIT,
-        "!*/",
-        f"/{MACHINE_FOLDER}/",
-        "",
-    ]
-    return "\n".join(lines).encode()
+    kept = () if bundle.commits_keys else (*KEPT_FROM_GIT, "!*/")
+    return "\n".join([f"# {first_line(bundle.source)}", *kept, f"/{MACHINE_FOLDER}/", ""]).encode()
 
 
-def attributes_file(source: str) -> bytes:
-    """Render the tree's `.gitattributes`: no line end is touched, and the manifests of two branches are put together.
-
-    Args:
-        source: the spec's file name.
-    """
-    return f"# {first_line(source)}\n* -text\n/{MANIFEST_FILE} merge=union\n".encode()
+def attributes_file(bundle: Bundle) -> bytes:
+    """Render the tree's `.gitattributes`: no line end is touched, and manifests of two branches are put together."""
+    return f"# {first_line(bundle.source)}\n* -text\n/{MANIFEST_FILE} merge=union\n".encode()
 
 
 def is_kept_from_git(name: str) -> bool:
@@ -161,6 +157,8 @@ class KeyState(StrEnum):
 
     ABSENT = "absent"
     PRESENT = "present"
+    SEALED = "sealed"
+    """What it holds is known as far as the manifest knows the file."""
     UNREADABLE = "unreadable"
 
 
@@ -170,11 +168,18 @@ class ObservedKey:
 
     state: KeyState = KeyState.ABSENT
     key_id: str | None = None
+    """Of one that is sealed: what the manifest says of just this file; None where it knows another."""
     algorithm: KeyAlgorithm | str | None = None
+    """None of one that is sealed."""
     mode: int = 0
     reason: str = ""
     is_linked: bool = False
     """Whether its file has a second name, a hard link."""
+    file: str = KEY_FILE
+    digest: str | None = None
+    """SHA-256 of the file of one that is sealed, hexadecimal."""
+    mark: str | None = None
+    """How it was sealed, as `Protection.mark` says it, where the manifest knows."""
 
 
 @dataclass(frozen=True, slots=True)

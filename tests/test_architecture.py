@@ -17,19 +17,19 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "certgen"
 
 FLOORS = (
-    ("diagnostics", "starter", "stamp", "lifetime", "rfc5280", "tls"),
-    ("model", "spec.composer", "spec.document", "spec.outline"),
+    ("diagnostics", "starter", "stamp", "lifetime", "protection", "rfc5280", "tls"),
+    ("model", "sealing", "spec.composer", "spec.document", "spec.outline"),
     ("manifest",),
     ("tree", "certificates", "encoders", "spec.fields"),
-    ("spec.types", "consumers", "journal"),
+    ("spec.types", "spec.keeping", "consumers", "journal"),
     ("spec.schema", "issue", "inspection"),
     ("spec.references", "spec.explain", "observe", "signers", "store"),
     ("spec.supplied",),
-    ("spec.inheritance",),
+    ("spec.inheritance", "spec.circles"),
     ("spec.resolve", "spec.checks", "plan", "rendering"),
     ("signing",),
     ("loading", "apply"),
-    ("requests", "claims", "narrowing", "surveying", "verify", "prove", "talk"),
+    ("requests", "claims", "narrowing", "surveying", "unsealing", "clear_keys", "verify", "prove", "talk"),
     ("pipeline", "report"),
     ("remembering",),
     ("cli",),
@@ -43,15 +43,43 @@ DOORS = {
     "jinja2": {"consumers.templates"},
     "pydantic_core": {"spec.fields", "spec.explain"},
     "cryptography": {"rfc5280.objects", "certificates", "issue", "inspection", "encoders.pem", "signers.port"}
-    | {"prove.shadow", "signers.memory", "signing", "verify.audit", "verify.contents", "verify.lint", "verify.paths"},
-    "click": {"cli.group", "cli.commands", "cli.handshaking", "cli.inspecting", "cli.options", "cli.run", "cli.screen"},
+    | {
+        "sealing.passphrase",
+        "verify.keys",
+        "prove.shadow",
+        "signers.memory",
+        "signing",
+        "verify.audit",
+        "verify.contents",
+        "verify.lint",
+        "verify.paths",
+    },
+    "click": {
+        "cli.group",
+        "cli.commands",
+        "cli.handshaking",
+        "cli.inspecting",
+        "cli.keeping",
+        "cli.options",
+        "cli.run",
+        "cli.screen",
+    },
     "rich": {"cli.progress"},
     "durationpy": {"spec.fields"},
+    "pyrage": {"sealing.age"},
     "idna": {"rfc5280.names"},
 }
 """Who may import each third-party library."""
 
-FILE_DOOR = {"store.files", "store.disk", "store.lock", "store.scratch", "store.stamps", "store.writer"}
+FILE_DOOR = {
+    "store.files",
+    "store.disk",
+    "store.lock",
+    "store.private",
+    "store.scratch",
+    "store.stamps",
+    "store.writer",
+}
 """Who may open, read and write files."""
 
 FILE_WORDS = {"open", "fdopen", "read_text", "read_bytes", "write_text", "write_bytes", "mkdir", "unlink", "rmdir"}

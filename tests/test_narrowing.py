@@ -37,7 +37,7 @@ def read_apart(fleet: Fleet, options: str = "prune=0 no-renew=0", later: int = 0
 def plan_of(fleet: Fleet) -> tuple[int, str, str]:
     """Give a plan in all its words but the time, with its exit code."""
     ran = fleet.type("plan", "--json", "--all")
-    return ran.code, re.sub(r'"(?:at|now)": "[^"]*"', "", ran.out), ran.err
+    return ran.code, re.sub(r'"(?:at|now|not_before|not_after)": "[^"]*"', "", ran.out), ran.err
 
 
 APART: dict[str, tuple[str, str, set[str]]] = {

@@ -12,7 +12,7 @@ from certgen.diagnostics import CertgenError, Diagnostic, error
 from certgen.journal import Batch, Recovery, parse_journal, render_batch, render_head
 from certgen.manifest import Manifest, ManifestEntry, parse_manifest, render_manifest
 from certgen.model import Address
-from certgen.store.files import append_private
+from certgen.store.private import append_private
 from certgen.store.tree import Tree
 from certgen.store.writer import FileWrite, writing
 from certgen.tree import FileKind, FileState

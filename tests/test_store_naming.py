@@ -11,7 +11,6 @@ import pytest
 
 from certgen.diagnostics import CertgenError, Diagnostic, error
 from certgen.store.files import (
-    append_private,
     create_file,
     explained,
     find_entry_folder,
@@ -19,6 +18,7 @@ from certgen.store.files import (
     read_beside,
     read_file,
 )
+from certgen.store.private import append_private
 from certgen.tree import FileContent, FileKind, FileState
 
 REMEDY = "mend that and run it again: what was begun is completed"

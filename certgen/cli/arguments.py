@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from certgen.cli.screen import Screen
 from certgen.cli.unchanged import options_word
-from certgen.diagnostics import CertgenError
+from certgen.diagnostics import CertgenError, error
 
 if TYPE_CHECKING:
     from certgen.pipeline import LoadedSpec
     from certgen.plan.values import Requests
+    from certgen.unsealing import Secrets
 
 
 def moment(screen: Screen, command: str, at: str | None) -> datetime:
@@ -69,6 +71,27 @@ def load_changed(
             screen.diagnose(warning for item in found for warning in item.warnings)
             return found
     return load(screen, command, specs)
+
+
+def secrets(screen: Screen, command: str, options: dict[str, Any]) -> Secrets:
+    """Read what opens sealed private keys: the files that are named, or the one that the environment names."""
+    from certgen.store.private import read_descriptor, read_secret
+    from certgen.unsealing import Secrets
+
+    named, variable = options["identities"], os.environ.get("SOPS_AGE_KEY_FILE")
+    paths = named or ([Path(variable)] if variable else [])
+    file, descriptor = options["passphrase_file"], options["passphrase_fd"]
+    if file is not None and descriptor is not None:
+        message = "`--passphrase-file` and `--passphrase-fd` exclude each other"
+        screen.fail(command, [error("conflict", message, help="give one of them")])
+    try:
+        identities = tuple((str(path), read_secret(path)) for path in paths)
+        given = read_secret(file) if file is not None else None
+        given = read_descriptor(descriptor) if descriptor is not None else given
+    except CertgenError as reason:
+        screen.fail(command, reason.diagnostics)
+    first_line = None if given is None else given.split(b"\n", 1)[0].removesuffix(b"\r")
+    return Secrets(identities, first_line)
 
 
 def requests(loaded: tuple[LoadedSpec, ...], options: dict[str, Any]) -> dict[str, Requests]:

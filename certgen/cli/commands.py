@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from certgen.cli.arguments import load, load_changed, moment, requests, wait
+from certgen.cli.arguments import load, load_changed, moment, requests, secrets, wait
 from certgen.cli.group import certgen
 from certgen.cli.options import (
     at_option,
@@ -18,6 +18,7 @@ from certgen.cli.options import (
     output_option,
     request_options,
     screen_options,
+    secret_options,
     specs_argument,
 )
 from certgen.cli.progress import ProgressBar
@@ -122,6 +123,7 @@ def plan(specs: tuple[Path, ...], output: Path, at: str | None, is_all: bool, **
     "--jobs", type=click.IntRange(1, 256), metavar="N", help="Processes that make keys and sign. Default: one a core."
 )
 @lock_option
+@secret_options
 @screen_options
 def apply(specs: tuple[Path, ...], output: Path, exit_code: bool, jobs: int | None, **options: Any) -> None:
     """Make the trees as the specs say.
@@ -137,12 +139,13 @@ def apply(specs: tuple[Path, ...], output: Path, exit_code: bool, jobs: int | No
     screen.diagnose(unclaimed)
     bar = ProgressBar(is_shown=sys.stderr.isatty() and not screen.is_quiet)
     patience = Patience(wait(screen, "apply", options["lock_timeout"]), screen.tell)
+    given = secrets(screen, "apply", options)
     judged: list[PlannedSpec] = []
     try:
         asked = requests(loaded, options)
         outcomes = apply_specs(
             loaded, output, datetime.now(UTC), asked, bar.advance,
-            jobs=jobs or cores(), patience=patience, judged=judged.append,
+            jobs=jobs or cores(), patience=patience, judged=judged.append, secrets=given,
         )  # fmt: skip
     except CertgenError as reason:
         bar.close()

@@ -158,7 +158,7 @@ def _prepare_keylog(screen: Screen, keylog: Path | None) -> None:
     """Make the key log closed to others before ssl opens it: whoever reads it reads the sessions."""
     if keylog is None:
         return
-    from certgen.store.files import append_private
+    from certgen.store.private import append_private
 
     append_private(keylog)
     screen.diagnose(

@@ -60,6 +60,26 @@ def request_options(function: _F) -> _F:
     return function
 
 
+def secret_options(function: _F) -> _F:
+    """Add the options by which a command is given what opens sealed private keys; none of them holds a secret."""
+    for option in (
+        click.option(
+            "--passphrase-fd", type=click.IntRange(0), metavar="N",
+            help="Read the passphrase of the private keys from this file descriptor.",
+        ),
+        click.option(
+            "--passphrase-file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+            help="Read the passphrase of the private keys from the first line of a file.",
+        ),
+        click.option(
+            "--identity", "identities", type=click.Path(path_type=Path, dir_okay=False), multiple=True, metavar="FILE",
+            help="An age identity that opens private keys. Default: the file in SOPS_AGE_KEY_FILE.",
+        ),
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
 def cores() -> int:
     """Give the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -9,14 +9,14 @@ from io import StringIO
 
 import click
 
-from certgen.cli import commands, handshaking, inspecting
+from certgen.cli import commands, handshaking, inspecting, keeping
 from certgen.cli.group import certgen
 from certgen.cli.screen import SOUND, UNKNOWN
 from certgen.cli.terminal import escape_what_cannot_be_encoded, flush
 from certgen.diagnostics import without_keys
 from certgen.report.paint import printable
 
-COMMANDS = (commands, handshaking, inspecting)
+COMMANDS = (commands, handshaking, inspecting, keeping)
 """The modules that add their commands to the group by being imported."""
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 from datetime import datetime
 
 from certgen.diagnostics import Diagnostic
-from certgen.model import Address, Bundle, Certificate, Entry, Issuance, Section
+from certgen.model import Address, Bundle, Certificate, Entry, Issuance
 from certgen.plan import notices
 from certgen.plan.authorities import Projection, certificate_of_key, known_certificate, supplied_projection
 from certgen.plan.case import Case
 from certgen.plan.derived import Outputs, judge_artifacts, judge_derived, judge_trust, judge_trust_widening
 from certgen.plan.housekeeping import foreign_files, mode_changes, removals, removed_orphans, tree_files, tree_warnings
 from certgen.plan.keys import KeyEvidence, judge_key
-from certgen.plan.orders import action, kept_key_id, key_fate, key_order
+from certgen.plan.orders import action, in_order, kept_key_id, key_fate, key_order, rewrapping
+from certgen.plan.seals import unsealed
 from certgen.plan.times import Term, is_cut, new_term
 from certgen.plan.values import (
     Action,
@@ -27,7 +27,7 @@ from certgen.plan.values import (
     Signing,
     Widening,
 )
-from certgen.tree import KEY_FILE, TRUST_FILE, Observed, file_names
+from certgen.tree import PRIVATE_KEY_FILES, TRUST_FILE, KeyState, Observed, file_names, key_file
 
 _NO_REQUESTS = Requests()
 
@@ -81,18 +81,21 @@ class _Decision:
         before, after, obstacles = tree_files(self._bundle, self._observed, is_changed=bool(self._changes or orphans))
         self._obstacles += [*closed, *obstacles, *self._missing_signers()]
         vouched = self._observed.vouched
-        if elsewhere := _in_order([*self._elsewhere, *vouched.elsewhere]):
+        if elsewhere := in_order([*self._elsewhere, *vouched.elsewhere]):
             self._notices.append(notices.keys_elsewhere(elsewhere, self._bundle.name))
+        sealed = unsealed(self._changes, self._bundle, self._observed)
+        self._notices += [notices.keys_to_open(sealed, self._bundle.name)] if sealed else []
         return Plan(
             name=self._bundle.name,
             now=self._now,
             changes=(*before, *self._changes, *orphans, *after),
-            kept=_in_order([*self._kept, *vouched.addresses]),
+            kept=in_order([*self._kept, *vouched.addresses]),
             modes=modes,
             widenings=tuple(self._widenings),
             notices=tuple(self._notices),
             obstacles=tuple(self._obstacles),
             consents=tuple(self._consents),
+            unsealed=sealed,
             is_interrupted=self._observed.is_interrupted,
         )
 
@@ -113,12 +116,24 @@ class _Decision:
             self._project_kept(case)
             return
         self._note_absent_key(case)
+        if self._requests.rewrap:
+            self._rewrap(case)
+            return
         case.judge(self._now, self._requests)
         self._notices += case.notices
         if case.reasons and self._can_sign(case):
             self._sign(case)
         else:
             self._keep(case)
+
+    def _rewrap(self, case: Case) -> None:
+        """Seal a private key anew, and leave everything else for another run."""
+        self._project_kept(case)
+        entry, is_here = case.entry, case.found.key.state in {KeyState.PRESENT, KeyState.SEALED}
+        if entry.key.protection is None or case.certificate is None or not is_here:
+            self._kept.append(entry.address)
+        else:
+            self._add_change(entry, rewrapping(case, self._removals(case, is_new_key_file=True)))
 
     def _open(self, entry: Entry) -> Case:
         """Put together what is known about an entry; its key is judged first, since all else depends on it."""
@@ -131,7 +146,7 @@ class _Decision:
             recorded=recorded.key_id if recorded else None,
             seen=self._observed.seen_keys,
             rekey=entry.address in self._requests.rekey,
-            was_ours=recorded is None or KEY_FILE in recorded.files,
+            was_ours=recorded is None or not recorded.files.keys().isdisjoint(PRIVATE_KEY_FILES),
         )
         issuer = self._projections[entry.issuer] if entry.issuer else None
         return Case(entry, found, certificate, judge_key(entry, evidence), issuer, recorded is not None)
@@ -167,13 +182,15 @@ class _Decision:
             self._notices.append(notices.cut_short(entry, term.not_after))
         self._require_consent(case)
         fate = key_fate(case)
+        seal = [case.key.seal_again] if case.key.seal_again is not None and fate is KeyFate.KEPT else []
         trust, outputs = self._judge_trust(case), self._judge_artifacts(entry)
-        unwritten = {KEY_FILE if fate is not KeyFate.NEW else "", TRUST_FILE if not trust else ""}
+        is_new_file = fate is KeyFate.NEW or case.key.seal_again is not None
+        unwritten = {key_file(entry) if not is_new_file else "", TRUST_FILE if not trust else ""}
         unwritten |= {artifact.name for artifact in entry.artifacts} - set(outputs.files)
         change = Change(
             address,
             action(case),
-            (*case.reasons, *((*trust, *outputs.reasons) if case.certificate is not None else ())),
+            (*case.reasons, *((*seal, *trust, *outputs.reasons) if case.certificate is not None else ())),
             fate,
             Signing(
                 Issuance(entry.template, term.not_before, term.not_after, self._predecessor(case, fate)),
@@ -181,7 +198,7 @@ class _Decision:
                 entry.issuer,
             ),
             writes=tuple(name for name in file_names(entry) if name not in unwritten),
-            removes=self._removals(entry),
+            removes=self._removals(case, is_new_key_file=is_new_file),
             texts=outputs.texts,
         )
         self._add_change(entry, change)
@@ -213,8 +230,9 @@ class _Decision:
             return
         derived = judge_derived(entry, certificate, case.found, self._bundle, self._projections)
         self._widenings += derived.widenings
-        outputs, removes = self._judge_artifacts(entry), self._removals(entry)
-        reasons = (*derived.reasons, *outputs.reasons)
+        seal = [case.key.seal_again] if case.key.seal_again is not None else []
+        outputs, removes = self._judge_artifacts(entry), self._removals(case, is_new_key_file=bool(seal))
+        reasons = (*seal, *derived.reasons, *outputs.reasons)
         if not reasons and not removes:
             self._kept.append(entry.address)
             return
@@ -224,7 +242,7 @@ class _Decision:
             Action.WRITE,
             reasons,
             certificate=certificate,
-            writes=(*derived.files, *outputs.files),
+            writes=(*((key_file(entry),) if seal else ()), *derived.files, *outputs.files),
             removes=removes,
             texts=outputs.texts,
         )
@@ -234,10 +252,14 @@ class _Decision:
         self._obstacles += foreign_files(entry, change, self._observed)
         self._changes.append(change)
 
-    def _removals(self, entry: Entry) -> tuple[str, ...]:
-        names, warnings = removals(entry, self._observed, prune=self._requests.prune)
+    def _removals(self, case: Case, *, is_new_key_file: bool) -> tuple[str, ...]:
+        """Give the files that go; with a private key that gets another file, the one that it had."""
+        entry, key = case.entry, case.found.key
+        is_moved = is_new_key_file and key.state is not KeyState.ABSENT and key.file != key_file(entry)
+        moved = (key.file,) if is_moved and not case.key.keep_old_as_spare else ()
+        names, warnings = removals(entry, self._observed, moved, prune=self._requests.prune)
         self._notices += warnings
-        return names
+        return (*moved, *names)
 
     def _project_kept(self, case: Case) -> None:
         certificate = case.certificate
@@ -291,8 +313,3 @@ class _Decision:
             for signer, waiting in self._unsigned.items()
             if str(signer) not in stuck and (signer not in unsigned or self._bundle[signer].issuer is None)
         ]
-
-
-def _in_order(addresses: Iterable[Address]) -> tuple[Address, ...]:
-    """Put end entities in the order of a bundle, behind the CAs, which are in theirs."""
-    return tuple(sorted(addresses, key=lambda item: () if item.section is Section.CAS else item.sort_key))

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from certgen.diagnostics import Diagnostic, Severity, error
 from certgen.manifest import Manifest, ManifestEntry, digest, render_manifest, says_the_same
 from certgen.model import Address, Bundle, Entry
+from certgen.plan.seals import seal_of
 from certgen.plan.values import Action, Change, ModeChange, Reason, ReasonCode, TreeFile
 from certgen.tree import (
     ATTRIBUTES_FILE,
     IGNORE_FILE,
-    KEY_FILE,
     MACHINE_FOLDER,
     MANIFEST_FILE,
     MARK,
     OWN_FILES,
+    PRIVATE_KEY_FILES,
     FileKind,
     FileState,
     KeyState,
@@ -42,22 +43,32 @@ def foreign_files(entry: Entry, change: Change, observed: Observed) -> list[Diag
     ]
 
 
-def removals(entry: Entry, observed: Observed, *, prune: bool) -> tuple[tuple[str, ...], list[Diagnostic]]:
-    """Give the files of a live entry that nothing asks for any more and that may go, and warn of the others."""
+def removals(
+    entry: Entry, observed: Observed, moved: Collection[str], *, prune: bool
+) -> tuple[tuple[str, ...], list[Diagnostic]]:
+    """Give the files of a live entry that nothing asks for any more and that may go, and warn of the others.
+
+    Args:
+        entry: the entry.
+        observed: what was found.
+        moved: names about which all is decided.
+        prune: whether a person asked for it.
+    """
     recorded = observed.manifest.entries.get(entry.address)
     wanted, found = set(file_names(entry)), observed[entry.address]
     names: list[str] = []
     warnings: list[Diagnostic] = []
     for name, listed in sorted(recorded.files.items() if recorded else ()):
         state = found.file(name)
-        if name in wanted or state.kind is FileKind.ABSENT:
+        if name in wanted or name in moved or state.kind is FileKind.ABSENT:
             continue
         is_free = f"{entry.address}/{name}" not in observed.protected
-        is_unmodified = listed is not None and digest(state.content) == listed
+        is_key = name in PRIVATE_KEY_FILES
+        is_unmodified = not is_key and digest(state.content) == listed
         if state.kind is FileKind.FILE and is_free and (prune or is_unmodified):
             names.append(name)
             continue
-        what = "a private key" if listed is None else "modified since it was written"
+        what = "a private key" if is_key else "modified since it was written"
         message = f"{entry.address}/{name} is no longer asked for; it is {what} and stays"
         warnings.append(_warning("left-alone", message, "remove it, or use `--prune`", f"{entry.address}/{name}"))
     return tuple(names), warnings
@@ -103,7 +114,7 @@ def mode_changes(
     bundle: Bundle, observed: Observed, changes: Iterable[Change]
 ) -> tuple[tuple[ModeChange, ...], list[Diagnostic]]:
     """Find the private keys that stay and whose mode is not as asked; a file with two names is left as it is."""
-    written = {change.address for change in changes if KEY_FILE in (*change.writes, *change.removes)}
+    written = {c.address for c in changes if not {*c.writes, *c.removes}.isdisjoint(PRIVATE_KEY_FILES)}
     found: list[ModeChange] = []
     warnings: list[Diagnostic] = []
     for entry in bundle.entries:
@@ -112,11 +123,11 @@ def mode_changes(
         if not is_ours or key.state is KeyState.ABSENT or key.mode == entry.key.mode:
             continue
         if key.is_linked:
-            path = f"{entry.address}/{KEY_FILE}"
+            path = f"{entry.address}/{key.file}"
             message = f"{path} has mode {key.mode:04o} and a second name elsewhere, a hard link; it keeps its mode"
             warnings.append(_warning("linked-key", message, "put a copy in its place", path))
         else:
-            found.append(ModeChange(entry.address, KEY_FILE, key.mode, entry.key.mode))
+            found.append(ModeChange(entry.address, key.file, key.mode, entry.key.mode))
     return tuple(found), warnings
 
 
@@ -137,12 +148,12 @@ def tree_files(
     before: list[Change] = []
     ignore, attributes = observed.ignore_file, observed.attributes_file
     if ignore.kind is FileKind.ABSENT or is_marked(ignore):
-        before += _tree_file(IGNORE_FILE, ignore, ignore_file(bundle.source))
+        before += _tree_file(IGNORE_FILE, ignore, ignore_file(bundle))
     else:
         obstacles.append(_foreign(IGNORE_FILE, ignore))
     # Nothing depends on it but merges: one of the user's own is left as it is.
     if attributes.kind is FileKind.ABSENT or is_marked(attributes):
-        before += _tree_file(ATTRIBUTES_FILE, attributes, attributes_file(bundle.source))
+        before += _tree_file(ATTRIBUTES_FILE, attributes, attributes_file(bundle))
     after: tuple[Change, ...] = ()
     if observed.manifest_kind is FileKind.OTHER:
         obstacles.append(_foreign(MANIFEST_FILE, FileState(FileKind.OTHER)))
@@ -167,8 +178,11 @@ def recorded_entry(entry: Entry, observed: Observed) -> ManifestEntry | None:
     found = observed[entry.address]
     if found.certificate is None:
         return None
-    files = {name: None if name == KEY_FILE else digest(found.file(name).content) for name in file_names(entry)}
-    return ManifestEntry(found.certificate.key_id, {**leftovers(entry, observed), **files})
+    closed, mark = seal_of(entry, observed)
+    files = {
+        name: closed if name in PRIVATE_KEY_FILES else digest(found.file(name).content) for name in file_names(entry)
+    }
+    return ManifestEntry(found.certificate.key_id, {**leftovers(entry, observed), **files}, mark)
 
 
 def _manifest_change(bundle: Bundle, observed: Observed) -> tuple[Change, ...]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from certgen.diagnostics import Diagnostic, error
 from certgen.model import Certificate, Entry
+from certgen.plan.seals import judge_seal
 from certgen.plan.values import KeyFate, Reason, ReasonCode
-from certgen.tree import KEY_FILE, SPARE_KEY_FILE, KeyState, ObservedKey
+from certgen.tree import SPARE_KEY_FILE, KeyState, ObservedKey, key_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,8 @@ class KeyVerdict:
     reasons: tuple[Reason, ...] = ()
     obstacle: Diagnostic | None = None
     keep_old_as_spare: bool = False
+    seal_again: Reason | None = None
+    """Why a key that is kept gets another file; it may stand in clear so far, or be sealed for others."""
 
     @property
     def is_here(self) -> bool:
@@ -53,7 +56,7 @@ def judge_key(entry: Entry, evidence: KeyEvidence) -> KeyVerdict:
     if evidence.rekey:
         found, certificate = evidence.found, evidence.certificate
         known = certificate.key_id if certificate else evidence.recorded
-        is_stranger = found.state is KeyState.PRESENT and found.key_id != known
+        is_stranger = found.state in {KeyState.PRESENT, KeyState.SEALED} and found.key_id != known
         spare = is_stranger or found.state is KeyState.UNREADABLE
         return KeyVerdict(KeyFate.NEW, (Reason(ReasonCode.REQUESTED, what="--rekey"),), keep_old_as_spare=spare)
     match evidence.found.state:
@@ -61,7 +64,9 @@ def judge_key(entry: Entry, evidence: KeyEvidence) -> KeyVerdict:
             message = f"the private key of {entry.address} cannot be read: {evidence.found.reason}"
             return _stuck(entry, "key-unreadable", message, "put the right key there")
         case KeyState.PRESENT:
-            return _judge_present(entry, evidence)
+            return _with_seal(entry, evidence.found, _judge_present(entry, evidence))
+        case KeyState.SEALED:
+            return _with_seal(entry, evidence.found, _judge_sealed(entry, evidence))
         case KeyState.ABSENT:
             return _judge_absent(entry, evidence)
 
@@ -95,27 +100,45 @@ def _judge_present(entry: Entry, evidence: KeyEvidence) -> KeyVerdict:
     return KeyVerdict(KeyFate.KEPT, reasons)
 
 
+def _judge_sealed(entry: Entry, evidence: KeyEvidence) -> KeyVerdict:
+    """Decide about a key that is here and closed: the manifest says which one it is, or else whoever opens it will."""
+    found, certificate = evidence.found, evidence.certificate
+    if certificate is None:
+        return KeyVerdict(KeyFate.KEPT)
+    reasons: tuple[Reason, ...] = ()
+    if found.key_id not in {None, certificate.key_id}:
+        reasons = (Reason(ReasonCode.KEY_MISMATCH, short(certificate.key_id), short(found.key_id), "the certificate"),)
+    elif certificate.key_algorithm != entry.key.algorithm:
+        return KeyVerdict(KeyFate.NEW, (_algorithm_changed(entry, certificate.key_algorithm),))
+    return KeyVerdict(KeyFate.KEPT, reasons)
+
+
+def _with_seal(entry: Entry, found: ObservedKey, verdict: KeyVerdict) -> KeyVerdict:
+    is_kept = verdict.obstacle is None and verdict.fate is KeyFate.KEPT
+    return replace(verdict, seal_again=judge_seal(entry, found)) if is_kept else verdict
+
+
 def _judge_absent(entry: Entry, evidence: KeyEvidence) -> KeyVerdict:
     """Decide about a key that is not here: gone if this machine has held it, elsewhere if it never did."""
     certificate = evidence.certificate
     known = certificate.key_id if certificate else evidence.recorded
     if known is None or not evidence.was_ours:
-        return KeyVerdict(KeyFate.NEW, () if known is None else (Reason(ReasonCode.KEY_MISSING, what=KEY_FILE),))
+        return KeyVerdict(KeyFate.NEW, () if known is None else (Reason(ReasonCode.KEY_MISSING, what=key_file(entry)),))
     if certificate is not None and certificate.key_algorithm != entry.key.algorithm:
         return KeyVerdict(KeyFate.NEW, (_algorithm_changed(entry, certificate.key_algorithm),))
     if certificate is not None and evidence.recorded not in {None, certificate.key_id}:
         return _stranger(entry)
     if known in evidence.seen and not entry.is_ca:
-        return KeyVerdict(KeyFate.NEW, (Reason(ReasonCode.KEY_MISSING, what=KEY_FILE),))
+        return KeyVerdict(KeyFate.NEW, (Reason(ReasonCode.KEY_MISSING, what=key_file(entry)),))
     if certificate is not None:
         return KeyVerdict(KeyFate.ELSEWHERE)
     message = f"{entry.address} has lost its certificate, and its private key is not here"
-    return _stuck(entry, "key-elsewhere", message, f"restore cert.pem or {KEY_FILE} (from git, from a backup)")
+    return _stuck(entry, "key-elsewhere", message, f"restore cert.pem or {key_file(entry)} (from git, from a backup)")
 
 
 def _stranger(entry: Entry) -> KeyVerdict:
     message = f"the private key of {entry.address} does not fit its certificate"
-    return _stuck(entry, "key-mismatch", message, f"restore {entry.address}/{KEY_FILE}")
+    return _stuck(entry, "key-mismatch", message, f"restore {entry.address}/{key_file(entry)}")
 
 
 def _stuck(entry: Entry, code: str, message: str, way_out: str) -> KeyVerdict:

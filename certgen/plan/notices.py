@@ -9,7 +9,7 @@ from certgen.diagnostics import Diagnostic, Severity, error
 from certgen.journal import Recovery
 from certgen.model import Address, Certificate, Entry
 from certgen.plan.values import ReasonCode
-from certgen.tree import KEY_FILE
+from certgen.tree import key_file
 
 
 def issuer_ends(entry: Entry, certificate: Certificate) -> Diagnostic:
@@ -67,7 +67,7 @@ def put_off(entry: Entry, certificate: Certificate, signer: Address) -> Diagnost
 def authority_key_gone(entry: Entry) -> Diagnostic:
     """The private key of a CA was on this machine and is not any more."""
     message = f"the private key of {entry.address} was on this machine and is gone; no new one is made unasked"
-    help_ = f"restore {entry.address}/{KEY_FILE}, or make a new one with `--rekey {entry.address}`"
+    help_ = f"restore {entry.address}/{key_file(entry)}, or make a new one with `--rekey {entry.address}`"
     return _warning("ca-key-gone", message, help_, entry.address)
 
 
@@ -75,6 +75,13 @@ def keys_elsewhere(addresses: Sequence[Address], name: str) -> Diagnostic:
     """Private keys that this machine has never held."""
     message = f"the private keys of {_some(addresses)} are not on this machine; they are left alone"
     return Diagnostic(Severity.NOTE, "keys-elsewhere", message, where=name)
+
+
+def keys_to_open(addresses: Sequence[Address], name: str) -> Diagnostic:
+    """Private keys that are sealed, and that `apply` cannot do without."""
+    message = f"`apply` has to open the private {'key' if len(addresses) == 1 else 'keys'} of {_some(addresses)}"
+    help_ = "give it the identity or the passphrase; `plan` needs neither"
+    return Diagnostic(Severity.NOTE, "keys-to-open", message, help=help_, where=name)
 
 
 def supplied_not_ours(entry: Entry) -> Diagnostic:
@@ -125,7 +132,7 @@ def signer_missing(signer: Entry, waiting: Sequence[tuple[Address, ReasonCode]],
     if signer.supplied is not None:
         help_ = "put the key beside the spec and name it with `private_key`"
     else:
-        help_ = f"run this where that key is, or put {signer.address}/{KEY_FILE} in place"
+        help_ = f"run this where that key is, or put {signer.address}/{key_file(signer)} in place"
     if can_be_rekeyed:
         help_ += f"; where it is lost for good, `--rekey {signer.address}` makes a new one and re-issues all below it"
     if can_be_rekeyed and signer.is_root:

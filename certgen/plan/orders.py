@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from certgen.model import KeyRotation
+from collections.abc import Iterable
+
+from certgen.model import Address, KeyRotation, Section
 from certgen.plan.case import Case
-from certgen.plan.values import Action, KeyFate, KeyOrder, KeySource
+from certgen.plan.values import Action, Change, KeyFate, KeyOrder, KeySource, Reason, ReasonCode
+from certgen.tree import KeyState, key_file
 
 
 def key_fate(case: Case) -> KeyFate:
@@ -21,6 +24,8 @@ def key_order(case: Case, fate: KeyFate) -> KeyOrder:
             spare = case.key.keep_old_as_spare
             return KeyOrder(KeySource.GENERATE, entry.key.algorithm, mode=entry.key.mode, keep_old_as_spare=spare)
         case KeyFate.KEPT:
+            if (certified := _certified_key(case)) is not None:
+                return KeyOrder(KeySource.PUBLIC_KEY, public_key=certified)
             return KeyOrder(KeySource.FILE, mode=entry.key.mode)
         case KeyFate.ELSEWHERE:
             supplied = entry.public_key.public_key if entry.public_key else None
@@ -28,11 +33,28 @@ def key_order(case: Case, fate: KeyFate) -> KeyOrder:
             return KeyOrder(KeySource.PUBLIC_KEY, public_key=supplied or certified)
 
 
+def _certified_key(case: Case) -> bytes | None:
+    """Give the public key of a certificate whose private key is sealed: it need not be opened, unless it signs."""
+    key, certificate = case.found.key, case.certificate
+    if key.state is not KeyState.SEALED or case.issuer is None or certificate is None:
+        return None
+    return certificate.public_key if key.key_id in {None, certificate.key_id} else None
+
+
 def kept_key_id(case: Case) -> str | None:
     """Give the id of the key that the entry has and keeps, if any."""
     if case.entry.public_key is not None:
         return case.entry.public_key.key_id
     return case.found.key.key_id or (case.certificate.key_id if case.certificate else None)
+
+
+def rewrapping(case: Case, removes: tuple[str, ...]) -> Change:
+    """Give an entry's private key another file, as a person asked."""
+    reason = case.key.seal_again or Reason(ReasonCode.REQUESTED, what="keys rewrap")
+    writes = (key_file(case.entry),)
+    return Change(
+        case.entry.address, Action.WRITE, (reason,), certificate=case.certificate, writes=writes, removes=removes
+    )
 
 
 def action(case: Case) -> Action:
@@ -43,3 +65,8 @@ def action(case: Case) -> Action:
     if case.key.fate is KeyFate.NEW or is_another_key:
         return Action.REKEY
     return Action.RENEW if case.is_renewal else Action.UPDATE
+
+
+def in_order(addresses: Iterable[Address]) -> tuple[Address, ...]:
+    """Put end entities in the order of a bundle, behind the CAs, which are in theirs."""
+    return tuple(sorted(addresses, key=lambda item: () if item.section is Section.CAS else item.sort_key))

@@ -36,6 +36,7 @@ class ReasonCode(StrEnum):
     KEY_MISSING = "key_missing"
     KEY_MISMATCH = "key_mismatch"
     KEY_ALGORITHM_CHANGED = "key_algorithm_changed"
+    RECIPIENTS_CHANGED = "recipients_changed"
     SUBJECT_CHANGED = "subject_changed"
     SANS_CHANGED = "sans_changed"
     EXTENSIONS_CHANGED = "extensions_changed"
@@ -186,6 +187,8 @@ class Plan:
     consents: tuple[Diagnostic, ...] = ()
     """Errors of `apply` alone: changes of a root that only a person may ask for, by an option that names it."""
 
+    unsealed: tuple[Address, ...] = ()
+    """Whose sealed private keys `apply` has to open for this."""
     is_interrupted: bool = False
     """Whether a run before has not finished, which `apply` does first."""
 
@@ -204,3 +207,5 @@ class Requests:
     prune: bool = False
     no_renew: bool = False
     """Time alone is no reason; expired still is."""
+    rewrap: bool = False
+    """Seal every private key anew, and do nothing else."""

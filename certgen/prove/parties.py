@@ -10,6 +10,7 @@ from typing import Final
 from certgen.certificates import UnreadableError, parse_certificates
 from certgen.model import Address, Bundle, Certificate, Entry
 from certgen.rfc5280.vocabulary import KeyAlgorithm
+from certgen.sealing.passphrase import is_sealed
 from certgen.store.tree import Tree
 from certgen.tls.contexts import Credentials, MismatchedPairError, UnusableCredentialsError, client_context
 from certgen.tree import CERTIFICATE_FILE, KEY_FILE, TRUST_FILE, FileKind, FileState
@@ -139,7 +140,9 @@ def _party(entry: Entry, bundle: Bundle, tree: Tree) -> Party:
 def _obstacle(entry: Entry, bundle: Bundle, states: Mapping[str, FileState]) -> str | None:
     """Say why nothing can be told of an entry: files that are not here, or an algorithm that ssl does not know."""
     if states[KEY_FILE].kind is FileKind.ABSENT and states[CERTIFICATE_FILE].kind is not FileKind.ABSENT:
-        return "its private key is not on this machine"
+        return "its private key is not on this machine" if entry.key.protection is None else "its private key is sealed"
+    if is_sealed(states[KEY_FILE].content):
+        return "its private key is sealed"
     for name, state in states.items():
         if state.kind is not FileKind.FILE:
             return f"its {name} {_fault_of_file(state)}"

@@ -175,7 +175,7 @@ def key_algorithm(value: object) -> KeyAlgorithm:
     squeezed = re.sub(r"[^a-z0-9]", "", written.lower())
     if (bits := re.fullmatch(r"rsa([0-9]{3,4})", squeezed)) and int(bits[1]) < 2048:
         raise problem("weak-key", f"an RSA key of {bits[1]} bits is too weak", "use `rsa-3072`, or `ecdsa-p256`")
-    return _member(KeyAlgorithm, written, "key algorithm", _ALGORITHM_SYNONYMS)
+    return member(KeyAlgorithm, written, "key algorithm", _ALGORITHM_SYNONYMS)
 
 
 def purpose(value: object) -> ExtendedKeyUsage:
@@ -183,14 +183,14 @@ def purpose(value: object) -> ExtendedKeyUsage:
     written = text(value)
     if written.lower() == "anyextendedkeyusage":
         raise problem("any-usage", "anyExtendedKeyUsage is refused by TLS programs", "name the purposes")
-    return _member(ExtendedKeyUsage, written, "extended key usage", {})
+    return member(ExtendedKeyUsage, written, "extended key usage", {})
 
 
 def member_of(kind: type[_E], noun: str) -> Callable[[object], _E]:
     """Make a reader for a closed set."""
 
     def read(value: object) -> _E:
-        return _member(kind, text(value), noun, {})
+        return member(kind, text(value), noun, {})
 
     return read
 
@@ -301,7 +301,8 @@ def _named(written: str, parse: Callable[[str], GeneralName], code: str) -> Gene
         raise problem(code, f"`{written}`: {reason}", reason.help) from None
 
 
-def _member(kind: type[_E], written: str, noun: str, synonyms: dict[str, str]) -> _E:
+def member(kind: type[_E], written: str, noun: str, synonyms: dict[str, str]) -> _E:
+    """Read a member of a closed set; another spelling gets a suggestion."""
     try:
         return kind(written)
     except ValueError:

@@ -7,6 +7,7 @@ from typing import Final
 
 from certgen.lifetime import Validity
 from certgen.model import Address, KeyPolicy, KeyRotation, Role
+from certgen.protection import Protection, ProtectionKind
 from certgen.rfc5280.vocabulary import (
     DistinguishedName,
     ExtendedKeyUsage,
@@ -15,6 +16,7 @@ from certgen.rfc5280.vocabulary import (
     NameConstraints,
 )
 from certgen.spec.schema import CertificateAuthority, Defaults, EndEntity, Subject
+from certgen.tree import PUBLIC_MODE
 
 DAY: Final = 86400
 DEFAULT_VALIDITY: Final = {
@@ -38,8 +40,9 @@ PURPOSES: Final = {
 class Inheritance:
     """The defaults of one spec, and what each entry makes of them."""
 
-    def __init__(self, defaults: Defaults) -> None:
+    def __init__(self, defaults: Defaults, protection: Protection | None) -> None:
         self._defaults = defaults
+        self._protection = protection
 
     def subject(self, address: Address, entry: CertificateAuthority | EndEntity) -> DistinguishedName:
         """Merge the subject attribute by attribute; the common name is the entry's own or its name."""
@@ -85,7 +88,10 @@ class Inheritance:
         mode = next((layer.mode for layer in layers if layer.mode), 0o600)
         rotations = layers if not role.is_ca else layers[: 1 if own else 0]
         rotation = next((layer.rotation for layer in rotations if layer.rotation), KeyRotation.KEEP)
-        return KeyPolicy(algorithm, rotation, mode)
+        if self._protection is not None and self._protection.kind is ProtectionKind.AGE:
+            # What only its recipients can open may be read by everybody, and git gives it to everybody.
+            mode = PUBLIC_MODE
+        return KeyPolicy(algorithm, rotation, mode, self._protection)
 
     def urls(self, name: str, entry: CertificateAuthority | EndEntity, role: Role) -> tuple[str, ...]:
         """Give locations of the issuer's information; a root has no issuer, so it inherits none."""

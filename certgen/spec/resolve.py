@@ -18,10 +18,13 @@ from certgen.model import (
     SuppliedAuthority,
     TrustAnchor,
 )
+from certgen.protection import KeysInGit
 from certgen.rfc5280.vocabulary import KeyUsage
+from certgen.spec.circles import endless_paths
 from certgen.spec.composer import concise
 from certgen.spec.fields import is_device
 from certgen.spec.inheritance import PURPOSES, Inheritance, constraints_of
+from certgen.spec.keeping import faults_of, protection_of
 from certgen.spec.references import ReferencedFiles, is_file
 from certgen.spec.schema import CertificateAuthority, EndEntity, Spec
 from certgen.spec.supplied import supplied_authority, template_of
@@ -34,8 +37,6 @@ _PEERS_OF: Final = {
 }
 """Whom an entry of each section meets, and so whose roots it trusts."""
 MOST_SUGGESTIONS: Final = 100
-DEEPEST_PATH: Final = 100
-"""CAs above an entry; OpenSSL and Go follow no longer path."""
 
 
 def resolve(spec: Spec, name: str, source: str, files: ReferencedFiles) -> tuple[Bundle, tuple[Diagnostic, ...]]:
@@ -52,14 +53,15 @@ def resolve(spec: Spec, name: str, source: str, files: ReferencedFiles) -> tuple
     """
     resolver = _Resolver(spec, files)
     resolver.refuse_device(name)
-    entries = resolver.entries()
-    return Bundle(name, source, entries), (*resolver.problems, *files.problems)
+    entries, commits_keys = resolver.entries(), spec.keys.git is KeysInGit.COMMIT
+    faults = faults_of(spec.keys.protection, spec.keys.recipients)
+    return Bundle(name, source, entries, commits_keys), (*resolver.problems, *faults, *files.problems)
 
 
 class _Resolver:
     def __init__(self, spec: Spec, files: ReferencedFiles) -> None:
         self._defaults = spec.defaults
-        self._inherit = Inheritance(spec.defaults)
+        self._inherit = Inheritance(spec.defaults, protection_of(spec.keys.protection, spec.keys.recipients or ()))
         self._files = files
         self.problems: list[Diagnostic] = []
         self._authorities = self._name_authorities(spec)
@@ -142,7 +144,7 @@ class _Resolver:
     def _find_issuers(self) -> None:
         for address, authority in self._authorities.items():
             self._issuers[address] = self._named_issuer(address, authority.issuer) if authority.issuer else None
-        self._refuse_endless_paths()
+        self.problems += endless_paths(self._issuers)
         for address, member in self._members.items():
             issuer = member.issuer or self._defaults.issuer
             self._issuers[address] = self._named_issuer(address, issuer) if issuer else self._only_authority(address)
@@ -174,31 +176,6 @@ class _Resolver:
         help_ = f"add `issuer:` with one of {names}, here or once under `defaults`"
         self._refuse("missing-issuer", f"{address} does not say which CA signs it", _route(address), help_, key=True)
         return None
-
-    def _refuse_endless_paths(self) -> None:
-        depths: dict[Address, int] = {}
-        for start in self._authorities:
-            trail: dict[Address, int] = {}
-            address: Address | None = start
-            while address is not None and address not in depths and address not in trail:
-                trail[address] = len(trail)
-                address = self._issuers.get(address)
-            if address in trail:
-                self._refuse_cycle(list(trail)[trail[address] :])
-                depths.update(dict.fromkeys(trail, 0))
-                continue
-            for above in reversed(trail):
-                issuer = self._issuers.get(above)
-                depths[above] = depths.get(issuer, 0) + 1 if issuer else 0
-                if depths[above] == DEEPEST_PATH + 1:
-                    message = f"more than {DEEPEST_PATH} CAs stand above {above}, and programs give up"
-                    self._refuse("path-too-long", message, (*_route(above), "issuer"))
-
-    def _refuse_cycle(self, circle: list[Address]) -> None:
-        first = min(circle, key=lambda address: address.sort_key)
-        place = circle.index(first)
-        names = " <- ".join(address.name for address in (*circle[place:], *circle[:place], first))
-        self._refuse("issuer-cycle", f"these CAs sign each other: {names}", (*_route(first), "issuer"))
 
     def _above(self, address: Address) -> list[Address]:
         """Give the CAs above an entry, nearest first."""

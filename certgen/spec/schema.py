@@ -50,6 +50,24 @@ class Key(_Strict):
 KeyField = Annotated[Key | None, BeforeValidator(types.key_mapping, json_schema_input_type=KeyAlgorithm | Key)]
 
 
+class Keys(_Strict):
+    """What becomes of private keys beyond this machine."""
+
+    git: types.KeysInGit | None = Field(
+        None,
+        description="Whether the tree's .gitignore keeps private keys out of git (ignore, the default) "
+        "or not (commit): for throw-away fixtures, or for keys with a passphrase.",
+    )
+    protection: types.ProtectionKind | None = Field(
+        None,
+        description="How private keys are closed before they are written: age, for recipients, as key.pem.age; "
+        "or passphrase, as encrypted PKCS#8 in key.pem. Default: in clear.",
+    )
+    recipients: types.Recipients | None = Field(
+        None, description="For age: who can open the private keys, each an `age1...` or an `ssh-ed25519 AAAA...`."
+    )
+
+
 class NameConstraints(_Strict):
     """Which names the certificates below a CA may carry (RFC 5280 4.2.1.10)."""
 
@@ -213,6 +231,9 @@ Members = Annotated[
 Inherited = Annotated[Defaults, BeforeValidator(types.mapping_or_nothing, json_schema_input_type=Defaults | None)]
 
 
+KeysField = Annotated[Keys, BeforeValidator(types.mapping_or_nothing, json_schema_input_type=Keys | None)]
+
+
 class Spec(_Strict):
     """A spec of certgen, language version 1."""
 
@@ -225,6 +246,7 @@ class Spec(_Strict):
     defaults: Inherited = Field(
         default_factory=Defaults, description="What every entry inherits unless it says otherwise."
     )
+    keys: KeysField = Field(default_factory=Keys, description="What becomes of private keys beyond this machine.")
     ca: Authority | None = Field(None, description="Short for `cas: {ca: {...}}`, for a spec with one CA.")
     cas: Authorities = Field({}, description="Certificate authorities by name.")
     servers: Members = Field({}, description="Servers by name: serverAuth.")

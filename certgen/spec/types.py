@@ -8,10 +8,11 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
+from certgen import protection
 from certgen.lifetime import RenewBefore
 from certgen.model import KeyRotation
 from certgen.rfc5280.vocabulary import ExtendedKeyUsage, GeneralName, KeyAlgorithm, KeyUsage, NameAttribute
-from certgen.spec import fields
+from certgen.spec import fields, keeping
 
 NAME_PATTERN: Final = r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
 _DURATION_PATTERN: Final = r"^([0-9]+(s|m|h|d|w|y))+$"
@@ -53,6 +54,9 @@ Algorithm = Annotated[KeyAlgorithm, BeforeValidator(fields.key_algorithm)]
 Purpose = Annotated[ExtendedKeyUsage, BeforeValidator(fields.purpose)]
 Usage = Annotated[KeyUsage, BeforeValidator(fields.member_of(KeyUsage, "key usage"))]
 Rotation = Annotated[KeyRotation, BeforeValidator(fields.member_of(KeyRotation, "rotation"))]
+KeysInGit = Annotated[protection.KeysInGit, BeforeValidator(fields.member_of(protection.KeysInGit, "way with git"))]
+ProtectionKind = Annotated[protection.ProtectionKind, BeforeValidator(keeping.protection_kind)]
+Recipient = Annotated[str, BeforeValidator(keeping.recipient, json_schema_input_type=str)]
 Url = Annotated[str, BeforeValidator(fields.url, json_schema_input_type=str)]
 
 
@@ -66,6 +70,7 @@ Purposes = Annotated[tuple[Purpose, ...], _listed(ExtendedKeyUsage)]
 Usages = Annotated[tuple[Usage, ...], _listed(KeyUsage)]
 Texts = Annotated[tuple[Text, ...], _listed(str)]
 Urls = Annotated[tuple[Url, ...], _listed(str)]
+Recipients = Annotated[tuple[Recipient, ...], _listed(str)]
 
 
 def _value_of(attribute: NameAttribute) -> BeforeValidator:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 import sys
@@ -17,7 +16,6 @@ from certgen.tree import (
     ABSENT,
     CERTIFICATE_FILE,
     MANIFEST_FILE,
-    PRIVATE_MODE,
     PUBLIC_MODE,
     FileContent,
     FileKind,
@@ -141,7 +139,7 @@ def find_trees(output: Path) -> tuple[Path, ...]:
     return tuple(sorted(path.parent for path in manifests))
 
 
-def create_file(path: Path, content: bytes) -> None:
+def create_file(path: Path, content: bytes, mode: int = PUBLIC_MODE) -> None:
     """Write a file that does not exist yet, with the folders above it.
 
     Raises:
@@ -150,7 +148,7 @@ def create_file(path: Path, content: bytes) -> None:
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PUBLIC_MODE)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         except FileExistsError:
             message = f"{path} exists, and it is left as it is"
             raise CertgenError([error("exists", message, help="name another file", where=str(path))]) from None
@@ -212,23 +210,6 @@ def _is_file(path: Path) -> bool:
 def _named_alike(name: str, output: Path) -> list[Path]:
     """Give the certificates of entries of that name, in whatever section."""
     return list(output.glob(f"*/*/{name}/{CERTIFICATE_FILE}")) if NAME.fullmatch(name) else []
-
-
-def append_private(path: Path) -> None:
-    """Make a file that only its owner can read, if it is not there, for somebody who will add to it.
-
-    Raises:
-        CertgenError: the disk refused.
-    """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    with explained(path):
-        descriptor = os.open(path, flags, PRIVATE_MODE)
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise OSError(errno.EINVAL, "it is not a regular file", str(path))
-            os.fchmod(descriptor, PRIVATE_MODE)
-        finally:
-            os.close(descriptor)
 
 
 def _standard_input() -> bytes:

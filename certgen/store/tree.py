@@ -18,11 +18,11 @@ from certgen.store.stamps import facts
 from certgen.tree import (
     ABSENT,
     JOURNAL_NOTE,
-    KEY_FILE,
     KEYS_NOTE,
     MACHINE_FOLDER,
     MANIFEST_FILE,
     MARK_NOTE,
+    PRIVATE_KEY_FILES,
     PUBLIC_MODE,
     STAGING_FOLDER,
     TRUST_FILE,
@@ -298,7 +298,7 @@ def _limit(path: str) -> int:
     if path == MANIFEST_FILE or path.startswith(f"{MACHINE_FOLDER}/"):
         return MAXIMUM_NOTE
     match path.rpartition("/")[2]:
-        case name if name == KEY_FILE:
+        case name if name in PRIVATE_KEY_FILES:
             return MAXIMUM_KEY_FILE
         case name if name == TRUST_FILE:
             return MAXIMUM_TRUST_FILE

@@ -9,9 +9,10 @@ from pathlib import Path
 from certgen.certificates import UnreadableError, parse_certificate, parse_certificates
 from certgen.diagnostics import CertgenError, error
 from certgen.model import Certificate
-from certgen.store.files import find_entry_folder, read_file
+from certgen.sealing.passphrase import is_sealed
+from certgen.store.files import find_entry_folder, is_there, read_file
 from certgen.tls.contexts import Credentials
-from certgen.tree import CERTIFICATE_FILE, KEY_FILE, TRUST_FILE, FileKind, FileState
+from certgen.tree import CERTIFICATE_FILE, KEY_FILE, SEALED_KEY_FILE, TRUST_FILE, FileKind, FileState
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,14 @@ def load_identity(text: str, output: Path) -> Identity:
         if state.kind is not FileKind.FILE:
             reason = "is not there" if state.kind is FileKind.ABSENT else f"cannot be read: {state.reason}"
             help_ = "make it with `certgen apply`, on the machine that has the key" if name == KEY_FILE else None
+            if name == KEY_FILE and is_there(folder / SEALED_KEY_FILE):
+                help_ = f"it is sealed: `certgen keys decrypt {text} -o DIR` opens it"
             raise CertgenError([error("file-missing", f"{folder / name} {reason}", help=help_, where=text)])
         if name != KEY_FILE:
             found[name] = state
+        elif is_sealed(state.content):
+            help_ = f"`certgen keys decrypt {text} -o DIR` opens it"
+            raise CertgenError([error("key-sealed", f"{folder / name} is sealed", help=help_, where=text)])
     try:
         certificate = parse_certificates(found[CERTIFICATE_FILE].content)[0]
     except UnreadableError as reason:

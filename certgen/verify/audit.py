@@ -8,7 +8,6 @@ from datetime import datetime
 from pathlib import PurePosixPath
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.hashes import SHA256
 
@@ -21,7 +20,6 @@ from certgen.store.tree import Tree
 from certgen.tree import (
     CERTIFICATE_FILE,
     IGNORE_FILE,
-    KEY_FILE,
     MACHINE_FOLDER,
     MANIFEST_FILE,
     SPARE_KEY_FILE,
@@ -32,6 +30,7 @@ from certgen.tree import (
     ignore_file,
 )
 from certgen.verify.contents import faults_of_contents
+from certgen.verify.keys import KeyAudit, finding
 from certgen.verify.lint import lint
 from certgen.verify.paths import Fault, faults_of_path, refusal_by_library
 
@@ -61,11 +60,12 @@ class _Audit:
         self._files, self._seen, self._is_interrupted = tree.steadily(lambda: _read(tree))
         self._paths = list(self._files)
         self._certificates: dict[Address, list[x509.Certificate]] = {}
+        self._keys = KeyAudit(self._state, self._manifest(), self._seen)
 
     def findings(self) -> Iterator[Diagnostic]:
         """Give all findings, entries in the order of the bundle, then those of the tree."""
         if not self._paths:
-            yield _finding(
+            yield finding(
                 "no-tree",
                 f"there is no tree of {self._bundle.name}",
                 self._bundle.name,
@@ -81,7 +81,8 @@ class _Audit:
             if entry.supplied is None and entry.address in self._certificates:
                 yield from self._judge(entry, self._certificates[entry.address])
             if entry.supplied is None and entry.public_key is None:
-                yield from self._judge_key(entry)
+                certificates = self._certificates.get(entry.address)
+                yield from self._keys.judge(entry, certificates[0] if certificates else None)
             yield from self._judge_artifacts(entry)
         yield from self._judge_serials()
         yield from self._judge_tree()
@@ -90,26 +91,26 @@ class _Audit:
         path = f"{entry.address}/{CERTIFICATE_FILE}"
         state = self._state(path)
         if state.kind is FileKind.ABSENT:
-            yield _finding("file-missing", f"{path} is missing", path)
+            yield finding("file-missing", f"{path} is missing", path)
             return
         found = _parse(state)
         if found:
             self._certificates[entry.address] = found
         else:
-            yield _finding("file-unreadable", f"{path} holds no certificate that can be read", path)
+            yield finding("file-unreadable", f"{path} holds no certificate that can be read", path)
 
     def _judge(self, entry: Entry, certificates: list[x509.Certificate]) -> Iterator[Diagnostic]:
         address, own = str(entry.address), certificates[0]
         issuer = self._certificates.get(entry.issuer, []) if entry.issuer else []
         for fault in faults_of_contents(entry, own, issuer[0] if issuer else None):
-            yield _finding(fault.code, f"{address} {fault.sentence}", address)
+            yield finding(fault.code, f"{address} {fault.sentence}", address)
         for certificate in certificates[1:]:
             if certificate.subject == certificate.issuer:
                 message = f"{address}/{CERTIFICATE_FILE} holds a root, which peers do not need"
-                yield _finding("root-in-path", message, address)
+                yield finding("root-in-path", message, address)
         yield from self._judge_bytes(f"{address}/{CERTIFICATE_FILE}", certificates)
         for sentence in lint(own):
-            yield _finding("lint", f"{address}: {sentence}", address)
+            yield finding("lint", f"{address}: {sentence}", address)
         yield from self._judge_path(entry, certificates)
         if not entry.is_ca:
             yield from self._judge_anchors(entry)
@@ -119,24 +120,24 @@ class _Audit:
         path, root = self._path_to_root(entry, certificates)
         if root is None:
             message = f"the root above {address} is not there, so its path cannot be judged"
-            yield _finding("path-broken", message, address)
+            yield finding("path-broken", message, address)
             return
         faults = list(dict.fromkeys(faults_of_path(path, root, self._now)))
         if not faults and not self._is_issued_as_asked(entry, certificates):
             faults = [Fault("path-broken", "its path goes over other CAs than those of the spec")]
         for fault in faults:
-            yield _finding(fault.code, f"{address}: {fault.sentence}", address)
+            yield finding(fault.code, f"{address}: {fault.sentence}", address)
         if not faults and not entry.is_ca:
             refusal = refusal_by_library(path, root, entry.template.extended_key_usage, self._now)
             if refusal is not None:
                 message = f"{address} is refused by cryptography's verifier: {refusal}"
-                yield _finding("path-refused", message, address)
+                yield finding("path-refused", message, address)
 
     def _judge_bytes(self, path: str, certificates: list[x509.Certificate]) -> Iterator[Diagnostic]:
         """Find what stands in a file beside its certificates: some programs stumble over it."""
         expected = b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in certificates)
         if self._state(path).content != expected:
-            yield _finding("file-drifted", f"{path} was edited", path, "`certgen apply` writes it anew")
+            yield finding("file-drifted", f"{path} was edited", path, "`certgen apply` writes it anew")
 
     def _is_issued_as_asked(self, entry: Entry, certificates: list[x509.Certificate]) -> bool:
         """Whether the path goes over the issuers that the spec names, where their certificates are there."""
@@ -170,20 +171,20 @@ class _Audit:
             path = f"{entry.address}/{artifact.name}"
             state = self._state(path)
             if state.kind is FileKind.ABSENT:
-                yield _finding("file-missing", f"{path} is missing", path)
+                yield finding("file-missing", f"{path} is missing", path)
             elif state.content != artifact.content:
                 message = f"{path} is not what the spec renders"
-                yield _finding("file-drifted", message, path, "`certgen apply` writes it anew")
+                yield finding("file-drifted", message, path, "`certgen apply` writes it anew")
 
     def _judge_anchors(self, entry: Entry) -> Iterator[Diagnostic]:
         path = f"{entry.address}/{TRUST_FILE}"
         state = self._state(path)
         if state.kind is FileKind.ABSENT:
-            yield _finding("file-missing", f"{path} is missing", path)
+            yield finding("file-missing", f"{path} is missing", path)
             return
         certificates = _parse(state)
         if not certificates:
-            yield _finding("file-unreadable", f"{path} holds no certificate that can be read", path)
+            yield finding("file-unreadable", f"{path} holds no certificate that can be read", path)
             return
         yield from self._judge_bytes(path, certificates)
         found = {certificate.fingerprint(_SHA256) for certificate in certificates}
@@ -201,37 +202,9 @@ class _Audit:
         for certificate in certificates:
             if certificate.fingerprint(_SHA256) not in wanted:
                 name = objects.from_name(certificate.subject)
-                yield _finding("wrong-trust", f"{path} trusts `{name}`, which the spec does not", path)
+                yield finding("wrong-trust", f"{path} trusts `{name}`, which the spec does not", path)
         if wanted - found:
-            yield _finding("wrong-trust", f"{path} lacks {len(wanted - found)} of the roots that the spec names", path)
-
-    def _judge_key(self, entry: Entry) -> Iterator[Diagnostic]:
-        path = f"{entry.address}/{KEY_FILE}"
-        state = self._state(path)
-        if state.kind is FileKind.ABSENT:
-            yield self._absent_key(entry, path)
-            return
-        if state.mode & ~entry.key.mode:
-            message = f"{path} has mode {state.mode:04o}, asked is {entry.key.mode:04o}"
-            yield _finding("key-mode", message, path, "`certgen apply` mends it, unless the file has a second name")
-        try:
-            key = serialization.load_pem_private_key(state.content, None)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            yield _finding("file-unreadable", f"{path} holds no private key that can be read", path)
-            return
-        certificates = self._certificates.get(entry.address)
-        public = key.public_key().public_bytes(
-            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        if certificates and objects.public_key_der(certificates[0].public_key()) != public:
-            yield _finding("key-mismatch", f"{path} does not fit its certificate", path)
-
-    def _absent_key(self, entry: Entry, path: str) -> Diagnostic:
-        """Tell a key that was here and is gone from one that was never here."""
-        certificates = self._certificates.get(entry.address)
-        if certificates and objects.key_id(objects.public_key_der(certificates[0].public_key())) in self._seen:
-            return _finding("key-gone", f"{path} was on this machine and is gone", path, "restore it")
-        return Diagnostic(Severity.NOTE, "key-elsewhere", f"{path} is not on this machine", where=path)
+            yield finding("wrong-trust", f"{path} lacks {len(wanted - found)} of the roots that the spec names", path)
 
     def _judge_serials(self) -> Iterator[Diagnostic]:
         """RFC 5280 4.1.2.2: issuer and serial number name one certificate."""
@@ -240,21 +213,21 @@ class _Audit:
         for address, certificate in owned:
             if counts[certificate.issuer, certificate.serial_number] > 1:
                 message = f"{address} shares its serial number with another certificate of its issuer"
-                yield _finding("serial-repeated", message, str(address))
+                yield finding("serial-repeated", message, str(address))
 
     def _judge_tree(self) -> Iterator[Diagnostic]:
         if self._is_interrupted:
             message = "a run has not finished: it was interrupted, or it is under way"
-            yield _finding("interrupted", message, MACHINE_FOLDER, "`certgen apply` finishes it")
-        if self._state(IGNORE_FILE).content != ignore_file(self._bundle.source):
-            yield _finding(
+            yield finding("interrupted", message, MACHINE_FOLDER, "`certgen apply` finishes it")
+        if self._state(IGNORE_FILE).content != ignore_file(self._bundle):
+            yield finding(
                 "ignore-file",
                 f"{IGNORE_FILE} does not keep private keys out of git as it should",
                 IGNORE_FILE,
             )
         manifest = self._manifest()
         if manifest is None:
-            yield _finding(
+            yield finding(
                 "manifest",
                 f"{MANIFEST_FILE} is missing or damaged",
                 MANIFEST_FILE,
@@ -263,9 +236,7 @@ class _Audit:
             return
         made = {entry.address for entry in self._bundle.entries if entry.supplied is None}
         for address in sorted(set(manifest.entries) - made, key=lambda address: address.sort_key):
-            yield _finding(
-                "orphan", f"{address} is not in the spec", str(address), "`certgen apply --prune` removes it"
-            )
+            yield finding("orphan", f"{address} is not in the spec", str(address), "`certgen apply --prune` removes it")
         for path in self._paths:
             if not self._is_known(path, manifest):
                 yield Diagnostic(Severity.NOTE, "unknown-file", f"{path} is not certgen's", where=path)
@@ -311,7 +282,3 @@ def _parse(state: FileState) -> list[x509.Certificate]:
 
 def _load(certificate: Certificate) -> x509.Certificate:
     return x509.load_der_x509_certificate(certificate.der)
-
-
-def _finding(code: str, message: str, where: str, help_: str | None = None) -> Diagnostic:
-    return Diagnostic(Severity.ERROR, code, message, help=help_, where=where)

@@ -1,0 +1,88 @@
+"""The private keys of a tree: whether they are there, fit their certificates, and are as closed as the spec asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+
+from certgen.diagnostics import Diagnostic, Severity
+from certgen.manifest import Manifest, digest
+from certgen.model import Entry
+from certgen.protection import Protection
+from certgen.rfc5280 import objects
+from certgen.sealing import age, passphrase
+from certgen.tree import KEY_FILE, FileKind, FileState, key_file
+
+
+def finding(code: str, message: str, where: str, help_: str | None = None) -> Diagnostic:
+    """Make a finding; what is sound has none."""
+    return Diagnostic(Severity.ERROR, code, message, help=help_, where=where)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAudit:
+    """Judges the private keys of one tree, one after the other.
+
+    state: what stands at a path of the tree.
+    manifest: None where there is none that can be read.
+    seen: ids of the private keys that this machine has held.
+    """
+
+    state: Callable[[str], FileState]
+    manifest: Manifest | None
+    seen: Collection[str]
+
+    def judge(self, entry: Entry, certificate: x509.Certificate | None) -> Iterator[Diagnostic]:
+        """Judge the private key of an entry.
+
+        Args:
+            entry: an entry whose key certgen makes.
+            certificate: its certificate, where there is one that can be read.
+        """
+        path, clear = f"{entry.address}/{key_file(entry)}", f"{entry.address}/{KEY_FILE}"
+        state = self.state(path)
+        if path != clear and self.state(clear).kind is not FileKind.ABSENT:
+            yield finding("key-in-clear", f"{clear} is in clear, and the spec has keys sealed", clear, "remove it")
+        if state.kind is FileKind.ABSENT:
+            yield self._absent(path, certificate)
+            return
+        if state.mode & ~entry.key.mode:
+            message = f"{path} has mode {state.mode:04o}, asked is {entry.key.mode:04o}"
+            yield finding("key-mode", message, path, "`certgen apply` mends it, unless the file has a second name")
+        if entry.key.protection is not None:
+            yield self._sealed(entry, entry.key.protection, path)
+        else:
+            yield from _in_clear(path, state.content, certificate)
+
+    def _sealed(self, entry: Entry, protection: Protection, path: str) -> Diagnostic:
+        """Judge a sealed key by what the manifest knows of its file: nobody looks into it here."""
+        content = self.state(path).content
+        recorded = self.manifest.entries.get(entry.address) if self.manifest is not None else None
+        if not (age.is_sealed(content) or passphrase.is_sealed(content)):
+            return finding("key-in-clear", f"{path} is not sealed", path, "`certgen apply` seals it")
+        if recorded is None or recorded.files.get(key_file(entry)) != digest(content):
+            return finding("key-unknown", f"{path} is not the file that certgen sealed", path, "`certgen apply`")
+        if recorded.sealed != protection.mark:
+            return finding("key-sealed", f"{path} is sealed otherwise than the spec asks", path, "`certgen apply`")
+        return Diagnostic(Severity.NOTE, "key-sealed", f"{path} is sealed and was not opened", where=path)
+
+    def _absent(self, path: str, certificate: x509.Certificate | None) -> Diagnostic:
+        """Tell a key that was here and is gone from one that was never here."""
+        if certificate and objects.key_id(objects.public_key_der(certificate.public_key())) in self.seen:
+            return finding("key-gone", f"{path} was on this machine and is gone", path, "restore it")
+        return Diagnostic(Severity.NOTE, "key-elsewhere", f"{path} is not on this machine", where=path)
+
+
+def _in_clear(path: str, content: bytes, certificate: x509.Certificate | None) -> Iterator[Diagnostic]:
+    try:
+        key = serialization.load_pem_private_key(content, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        yield finding("file-unreadable", f"{path} holds no private key that can be read", path)
+        return
+    public = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    if certificate is not None and objects.public_key_der(certificate.public_key()) != public:
+        yield finding("key-mismatch", f"{path} does not fit its certificate", path)
