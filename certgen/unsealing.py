@@ -168,7 +168,8 @@ def _sealer(protection: Protection | None, secrets: Secrets) -> Callable[[bytes]
 
 def _unsealer(addresses: Sequence[object], secrets: Secrets, *, is_age: bool) -> Unsealer:
     more = f" and {len(addresses) - 3} more" if len(addresses) > 3 else ""
-    whose = f"the private key of {', '.join(map(str, addresses[:3]))}{more} has to be opened"
+    keys = "key of" if len(addresses) == 1 else "keys of"
+    whose = f"the private {keys} {', '.join(map(str, addresses[:3]))}{more} must be opened"
     if not is_age:
         return _passphrase_seal(secrets, whose)
     if not secrets.identities:

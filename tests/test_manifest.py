@@ -57,15 +57,15 @@ class TestTheRoundTrip:
     def test_it_is_one_address_a_line_in_the_order_of_the_language(self) -> None:
         lines = render_manifest(manifest(WEB, APP, ROOT, NODE, ISSUING, MAIL)).decode().splitlines()
         assert lines[0] == '{"version": 1, "name": "shop", "entries": {'
-        assert lines[-1] == "}}"
+        assert lines[-1] == '"": null}}'
         names = [line.split('"')[1] for line in lines[1:-1]]
         assert names == ["cas/issuing", "cas/root", "servers/mail", "servers/web", "clients/app", "peers/node"]
 
     def test_these_are_its_bytes(self) -> None:
         assert render_manifest(Manifest("shop", {WEB: entry("ab")})) == (
             b'{"version": 1, "name": "shop", "entries": {\n'
-            b'  "servers/web": {"key": "ab", "files": {"cert.pem": "' + b"1" * 64 + b'", "key.pem": null}}\n'
-            b"}}\n"
+            b'  "servers/web": {"key": "ab", "files": {"cert.pem": "' + b"1" * 64 + b'", "key.pem": null}},\n'
+            b'"": null}}\n'
         )
 
     def test_an_empty_one_is_json_too(self) -> None:

@@ -49,8 +49,10 @@ from certgen.model import Address, Bundle, KeyPolicy, KeyRotation
 from certgen.plan import authorities, compare, derived, housekeeping, keys, times
 from certgen.plan import decide as decision
 from certgen.plan.values import Action, KeyFate, KeySource, ReasonCode, Requests, TreeFile
+from certgen.protection import Protection, ProtectionKind
 from certgen.rfc5280.vocabulary import KeyAlgorithm, KeyUsage
 from certgen.tree import (
+    ATTRIBUTES_FILE,
     CERTIFICATE_FILE,
     IGNORE_FILE,
     KEY_FILE,
@@ -62,7 +64,14 @@ from certgen.tree import (
 )
 
 USUAL = shop()
+AGE = Protection(ProtectionKind.AGE, ("age1me",))
 STRANGER = certificate_for(authority(Address.parse("cas/partner")))
+
+
+def protected(protection: Protection) -> Bundle:
+    """Give the usual shop with its private keys closed."""
+    key = KeyPolicy(mode=0o644 if protection.recipients else 0o600, protection=protection)
+    return replace(USUAL, entries=tuple(replace(entry, key=key) for entry in USUAL.entries))
 
 
 def nothing(disk: Disk) -> None:
@@ -172,6 +181,14 @@ def lose_ignore_file(disk: Disk) -> None:
     disk.ignore_file = Disk(disk.bundle).ignore_file
 
 
+def lose_attributes_file(disk: Disk) -> None:
+    disk.attributes_file = Disk(disk.bundle).attributes_file
+
+
+def swap_sealed_key(disk: Disk) -> None:
+    disk.keys[WEB] = replace(disk.keys[WEB], key_id=None, mark=None)
+
+
 def lose_manifest(disk: Disk) -> None:
     disk.manifest_state = ManifestState.ABSENT
 
@@ -194,12 +211,50 @@ def becoming_root(disk: Disk) -> None:
 EXTENDED = asking(member(WEB), subject_alt_names=(dns("web.shop.example"), dns("www.shop.example")))
 WITH_KEY_ELSEWHERE = replace(member(WEB), public_key=supplied_key("hsm"))
 R, A = ReasonCode, Action
+TOLD_GIT = (IGNORE_FILE, ATTRIBUTES_FILE)
 
 CASES = [
     Case("a new entry", R.MISSING, A.ISSUE, made_for=without(shop(), WEB)),
     Case("a certificate that is gone", R.MISSING, A.ISSUE, tamper=lose_certificate, what=CERTIFICATE_FILE),
     Case("a trust file that is gone", R.MISSING, A.WRITE, tamper=lose_anchors, what=TRUST_FILE),
     Case("no ignore file", R.MISSING, A.WRITE, TreeFile(IGNORE_FILE), tamper=lose_ignore_file),
+    Case("no attributes file", R.MISSING, A.WRITE, TreeFile(ATTRIBUTES_FILE), tamper=lose_attributes_file),
+    Case(
+        "keys that are to be sealed",
+        R.RECIPIENTS_CHANGED,
+        A.WRITE,
+        spec=protected(AGE),
+        made_for=USUAL,
+        was="in clear",
+        wanted="age, 1 recipient",
+        what="key.pem",
+    ),
+    Case(
+        "other recipients",
+        R.RECIPIENTS_CHANGED,
+        A.WRITE,
+        spec=protected(replace(AGE, recipients=("age1other",))),
+        made_for=protected(AGE),
+        was="age, other recipients",
+        what="key.pem.age",
+    ),
+    Case(
+        "keys that are to be in clear",
+        R.RECIPIENTS_CHANGED,
+        A.WRITE,
+        made_for=protected(Protection(ProtectionKind.PASSPHRASE)),
+        was="a passphrase",
+        wanted="in clear",
+        what="key.pem",
+    ),
+    Case(
+        "a sealed key that nobody knows",
+        R.RECIPIENTS_CHANGED,
+        A.WRITE,
+        spec=protected(AGE),
+        tamper=swap_sealed_key,
+        was="unknown",
+    ),
     Case("no manifest", R.MISSING, A.WRITE, TreeFile(MANIFEST_FILE), tamper=lose_manifest),
     Case(
         "a garbled certificate",
@@ -446,8 +501,8 @@ class TestTheSetsAreClosed:
         assert {case.action for case in CASES} == set(Action)
 
     def test_the_design_names_the_same_reasons(self) -> None:
-        named = """missing unreadable key_missing key_mismatch key_algorithm_changed subject_changed sans_changed
-        extensions_changed issuer_changed signature_invalid validity_changed outlives_issuer not_yet_valid expired
+        named = """missing unreadable key_missing key_mismatch key_algorithm_changed recipients_changed subject_changed
+        sans_changed extensions_changed issuer_changed signature_invalid validity_changed outlives_issuer not_yet_valid expired
         renewal_due path_changed trust_changed output_changed file_drifted orphaned requested"""
         assert set(named.split()) == set(ReasonCode)
 
@@ -598,7 +653,7 @@ class TestSuppliedAuthorities:
     def test_it_has_no_change_and_is_not_kept_either(self) -> None:
         spec = self.spec()
         found = decide(spec, empty_disk(spec))
-        assert list(summary(found)) == [IGNORE_FILE, "cas/issuing", "servers/web", "clients/app"]
+        assert list(summary(found)) == [*TOLD_GIT, "cas/issuing", "servers/web", "clients/app"]
 
     def test_a_tree_below_it_is_in_sync(self) -> None:
         spec = self.spec()
@@ -683,7 +738,7 @@ class TestEveryAddressHasOneChangeOrIsKept:
     def test_in_the_order_issuers_first(self) -> None:
         spec = shop()
         assert list(summary(decide(spec, empty_disk(spec)))) == [
-            IGNORE_FILE,
+            *TOLD_GIT,
             "cas/root",
             "cas/issuing",
             "servers/web",

@@ -40,6 +40,7 @@ from certgen.plan.housekeeping import (
 )
 from certgen.plan.values import Action, Change, Reason, ReasonCode, TreeFile
 from certgen.tree import (
+    ATTRIBUTES_FILE,
     CERTIFICATE_FILE,
     IGNORE_FILE,
     KEY_FILE,
@@ -48,6 +49,7 @@ from certgen.tree import (
     FileKind,
     FileState,
     ManifestState,
+    attributes_file,
     file_names,
     ignore_file,
 )
@@ -219,8 +221,26 @@ class TestTheTreesOwnFiles:
 
     def test_a_new_tree_begins_with_its_ignore_file(self) -> None:
         before, after, obstacles = tree_files(shop(), empty_disk(shop()).observed(), is_changed=True)
-        assert [change.address for change in before] == [TreeFile(IGNORE_FILE)]
+        assert [change.address for change in before] == [TreeFile(IGNORE_FILE), TreeFile(ATTRIBUTES_FILE)]
         assert (after, obstacles) == ((), [])
+
+    def test_an_attributes_file_of_the_users_own_is_left_alone(self) -> None:
+        disk = disk_of(shop())
+        disk.attributes_file = a_file(b"*.pem diff=certificate\n")
+        assert tree_files(shop(), disk.observed(), is_changed=False) == ((), (), [])
+        disk.attributes_file = a_file(attributes_file(shop()) + b"*.pem diff=certificate\n")
+        before, _, obstacles = tree_files(shop(), disk.observed(), is_changed=False)
+        assert [reason.code for change in before for reason in change.reasons] == [ReasonCode.FILE_DRIFTED]
+        assert not obstacles
+
+    def test_the_lines_of_a_manifest_may_stand_in_any_order(self) -> None:
+        observed = disk_of(shop()).observed()
+        head, *lines, end = observed.manifest_content.splitlines(keepends=True)
+        turned = replace(observed, manifest_content=b"".join([head, *reversed(lines), end]))
+        assert turned.manifest_content != observed.manifest_content
+        assert tree_files(shop(), turned, is_changed=False) == ((), (), [])
+        short = replace(observed, manifest_content=b"".join([head, *lines[1:], end]))
+        assert len(tree_files(shop(), short, is_changed=False)[1]) == 1
 
     def test_the_manifest_is_written_with_every_change_and_so_is_none_of_its_own(self) -> None:
         disk = disk_of(shop())
@@ -240,7 +260,7 @@ class TestTheTreesOwnFiles:
 
     def test_an_ignore_file_of_another_release_is_drift(self) -> None:
         disk = disk_of(shop())
-        disk.ignore_file = a_file(ignore_file("other.yaml"))
+        disk.ignore_file = a_file(ignore_file(replace(shop(), source="other.yaml")))
         before, _, obstacles = tree_files(shop(), disk.observed(), is_changed=False)
         assert [reason.code for change in before for reason in change.reasons] == [ReasonCode.FILE_DRIFTED]
         assert not obstacles
@@ -260,11 +280,11 @@ class TestTheTreesOwnFiles:
 
     @pytest.mark.parametrize("source", ["a\nb.yaml", "a\r!key.pem", "\u2028x.yaml", "a\x1b[31m.yaml"])
     def test_a_file_name_cannot_end_the_comment_of_the_ignore_file(self, source: str) -> None:
-        lines = ignore_file(source).decode().splitlines()
-        assert lines == [lines[0], *ignore_file("a.yaml").decode().splitlines()[1:]]
+        lines = ignore_file(replace(shop(), source=source)).decode().splitlines()
+        assert lines == [lines[0], *ignore_file(replace(shop(), source="a.yaml")).decode().splitlines()[1:]]
 
     def test_the_ignore_file_keeps_private_keys_out_of_git(self) -> None:
-        lines = ignore_file("shop.yaml").decode().splitlines()
+        lines = ignore_file(shop()).decode().splitlines()
         assert {"/.certgen/", "key.pem", "key.pem.orig*"} <= set(lines)
         assert "cert.pem" not in lines
 

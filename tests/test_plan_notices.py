@@ -227,6 +227,16 @@ SAID = [
         "run this where that key is, or put cas/root/key.pem in place",
     ),
     (
+        lambda: notices.keys_to_open([ROOT], "shop"),
+        (Severity.NOTE, "keys-to-open", "`apply` has to open the private key of cas/root", "shop"),
+        "give it the identity or the passphrase; `plan` needs neither",
+    ),
+    (
+        lambda: notices.keys_to_open([ROOT, WEB], "shop"),
+        (Severity.NOTE, "keys-to-open", "`apply` has to open the private keys of cas/root, servers/web", "shop"),
+        "give it the identity or the passphrase; `plan` needs neither",
+    ),
+    (
         lambda: notices.signer_missing(supplied_ca(), WAITING[:1], can_be_rekeyed=False),
         (
             ERROR,

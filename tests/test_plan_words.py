@@ -164,10 +164,11 @@ class TestTheTree:
         assert tree_warnings(observed) == [warning("interrupted", message, "`certgen apply` finishes it", ".certgen")]
 
     def test_of_the_trees_own_files(self) -> None:
-        (before,), _, _ = tree_files(shop(), empty_disk(shop()).observed(), is_changed=True)
-        assert (before.action, before.reasons) == (Action.WRITE, (Reason(ReasonCode.MISSING),))
+        told, _, _ = tree_files(shop(), empty_disk(shop()).observed(), is_changed=True)
+        assert [before.writes for before in told] == [(".gitignore",), (".gitattributes",)]
+        assert {(before.action, before.reasons) for before in told} == {(Action.WRITE, (Reason(ReasonCode.MISSING),))}
         disk = disk_of(shop())
-        disk.ignore_file = a_file(ignore_file("other.yaml"))
+        disk.ignore_file = a_file(ignore_file(replace(shop(), source="other.yaml")))
         (before,), _, _ = tree_files(shop(), disk.observed(), is_changed=False)
         assert (before.reasons, before.writes) == ((Reason(ReasonCode.FILE_DRIFTED, "edited"),), (".gitignore",))
 

@@ -51,7 +51,7 @@ from certgen.rfc5280.vocabulary import (
     NameAttribute,
     NameConstraints,
 )
-from certgen.tree import FileState, Observed, file_names, ignore_file
+from certgen.tree import FileState, Observed, attributes_file, file_names, ignore_file
 
 NOT_IN_THE_CERTIFICATE = {"path_length_derived"}
 """Fields that only the decision reads; `TestWhatIsNotInTheCertificate` has them."""
@@ -262,7 +262,10 @@ def bundle_with(entry: Entry) -> Bundle:
 def on_disk(entry: Entry) -> Observed:
     """Write the tree of an entry and its root as files, and look at it."""
     spec = bundle_with(entry)
-    files: dict[str, FileState] = {".gitignore": a_file(ignore_file(spec.source))}
+    files: dict[str, FileState] = {
+        ".gitignore": a_file(ignore_file(spec)),
+        ".gitattributes": a_file(attributes_file(spec)),
+    }
     listed: dict[Address, ManifestEntry] = {}
     for item in spec.entries:
         certificate = certificate_of(item)

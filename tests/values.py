@@ -52,9 +52,10 @@ from certgen.rfc5280.vocabulary import (
 )
 from certgen.tree import (
     ABSENT,
+    ATTRIBUTES_FILE,
     CERTIFICATE_FILE,
     IGNORE_FILE,
-    KEY_FILE,
+    PRIVATE_KEY_FILES,
     TRUST_FILE,
     FileKind,
     FileState,
@@ -63,8 +64,10 @@ from certgen.tree import (
     Observed,
     ObservedEntry,
     ObservedKey,
+    attributes_file,
     file_names,
     ignore_file,
+    key_file,
 )
 
 NOW: Final = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -276,6 +279,18 @@ def present_key(label: str, algorithm: KeyAlgorithm = KeyAlgorithm.ECDSA_P256, m
     return ObservedKey(KeyState.PRESENT, key_id(label), algorithm, mode)
 
 
+def closed_key(key: ObservedKey, entry: Entry) -> ObservedKey:
+    """Give a key as it is seen once it is closed as its entry asks, and the manifest knows."""
+    protection = entry.key.protection
+    if protection is None:
+        algorithm = key.algorithm or entry.key.algorithm
+        return ObservedKey(KeyState.PRESENT, key.key_id, algorithm, entry.key.mode, is_linked=key.is_linked)
+    return ObservedKey(
+        KeyState.SEALED, key.key_id, mode=entry.key.mode, file=key_file(entry),
+        digest=digest(f"{key.key_id} {protection.mark}".encode()), mark=protection.mark,
+    )  # fmt: skip
+
+
 def unreadable_key(reason: str = "the private key is encrypted") -> ObservedKey:
     return ObservedKey(KeyState.UNREADABLE, mode=0o600, reason=reason)
 
@@ -304,6 +319,7 @@ class Disk:
     """Addresses of which the manifest does not know."""
     manifest_state: ManifestState = ManifestState.READ
     ignore_file: FileState = ABSENT
+    attributes_file: FileState = ABSENT
     seen: set[str] = field(default_factory=set)
 
     def observed(self) -> Observed:
@@ -322,6 +338,7 @@ class Disk:
             manifest_state=self.manifest_state,
             manifest_content=content[self.manifest_state],
             ignore_file=self.ignore_file,
+            attributes_file=self.attributes_file,
             entries=entries,
             seen_keys=frozenset(self.seen),
             authorities=authorities,
@@ -353,7 +370,9 @@ class Disk:
             match change.address:
                 case TreeFile(name):
                     if name == IGNORE_FILE:
-                        self.ignore_file = a_file(ignore_file(bundle.source))
+                        self.ignore_file = a_file(ignore_file(bundle))
+                    elif name == ATTRIBUTES_FILE:
+                        self.attributes_file = a_file(attributes_file(bundle))
                 case address if change.action is Action.REMOVE:
                     self._remove(address)
                 case address:
@@ -387,6 +406,9 @@ class Disk:
         if CERTIFICATE_FILE in change.writes:
             self.problems.pop(address, None)
             self.paths[address] = path_above(self.bundle, address, self.certificates)
+        if key_file(entry) in change.writes:
+            known = self.keys[address].key_id or self.certificates[address].key_id
+            self.keys[address] = closed_key(replace(self.keys[address], key_id=known), entry)
         if TRUST_FILE in change.writes:
             self.anchors[address] = anchors_of(entry, self.certificates, self.bundle)
         self.recorded[address] = self.certificates[address].key_id
@@ -398,7 +420,8 @@ class Disk:
             case KeySource.GENERATE:
                 assert order.algorithm is not None
                 key = public_key(f"{address}, new key {next(_new_keys)}")
-                self.keys[address] = ObservedKey(KeyState.PRESENT, key_id_of(key), order.algorithm, order.mode)
+                made_key = ObservedKey(KeyState.PRESENT, key_id_of(key), order.algorithm, order.mode)
+                self.keys[address] = closed_key(made_key, entry)
             case KeySource.PUBLIC_KEY:
                 assert order.public_key is not None
                 key = order.public_key
@@ -428,7 +451,7 @@ class Disk:
             files[TRUST_FILE] = a_file(pem(*anchors))
         key = self.keys.get(address, ObservedKey())
         if key.state is not KeyState.ABSENT:
-            files[KEY_FILE] = FileState(FileKind.FILE, key.mode)
+            files[key.file] = FileState(FileKind.FILE, key.mode)
         files.update(self.files.get(address, {}))
         signer = self.signed_by.get(address)
         known = {a.key_id for a in authorities if certificate and a.subject_der == certificate.issuer_der}
@@ -449,8 +472,11 @@ class Disk:
                 continue
             names = file_names(self.bundle[address]) if address in self.bundle.index else (CERTIFICATE_FILE,)
             contents = {name: entries[address].file(name).content for name in names}
-            files = {name: None if name == KEY_FILE else digest(content) for name, content in contents.items()}
-            lines[address] = ManifestEntry(recorded, {**self.listed.get(address, {}), **files})
+            key = self.keys.get(address, ObservedKey())
+            files = {
+                name: key.digest if name in PRIVATE_KEY_FILES else digest(content) for name, content in contents.items()
+            }
+            lines[address] = ManifestEntry(recorded, {**self.listed.get(address, {}), **files}, key.mark)
         return Manifest(self.bundle.name, lines)
 
     def _authorities(self) -> tuple[Certificate, ...]:
@@ -492,7 +518,8 @@ def anchors_of(entry: Entry, certificates: Mapping[Address, Certificate], bundle
 
 def disk_of(bundle: Bundle, at: datetime = NOW) -> Disk:
     """Make the tree of a bundle as if it had been applied at a time, on this machine."""
-    disk = Disk(bundle, ignore_file=a_file(ignore_file(bundle.source)))
+    told = {"ignore_file": a_file(ignore_file(bundle)), "attributes_file": a_file(attributes_file(bundle))}
+    disk = Disk(bundle, **told)
     for entry in bundle.entries:
         address = entry.address
         if entry.supplied is not None:
@@ -507,7 +534,7 @@ def disk_of(bundle: Bundle, at: datetime = NOW) -> Disk:
         disk.keys[address] = ObservedKey()
         if entry.public_key is None:
             mode, algorithm = entry.key.mode, entry.key.algorithm
-            disk.keys[address] = present_key(str(address), algorithm, mode)
+            disk.keys[address] = closed_key(present_key(str(address), algorithm, mode), entry)
             disk.seen.add(certificate.key_id)
         if not entry.is_ca:
             disk.paths[address] = path_above(bundle, address, disk.certificates)

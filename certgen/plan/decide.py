@@ -257,7 +257,7 @@ class _Decision:
         entry, key = case.entry, case.found.key
         is_moved = is_new_key_file and key.state is not KeyState.ABSENT and key.file != key_file(entry)
         moved = (key.file,) if is_moved and not case.key.keep_old_as_spare else ()
-        names, warnings = removals(entry, self._observed, moved, prune=self._requests.prune)
+        names, warnings = removals(entry, self._observed, prune=self._requests.prune, moved=moved)
         self._notices += warnings
         return (*moved, *names)
 

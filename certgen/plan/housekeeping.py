@@ -44,15 +44,15 @@ def foreign_files(entry: Entry, change: Change, observed: Observed) -> list[Diag
 
 
 def removals(
-    entry: Entry, observed: Observed, moved: Collection[str], *, prune: bool
+    entry: Entry, observed: Observed, *, prune: bool, moved: Collection[str] = ()
 ) -> tuple[tuple[str, ...], list[Diagnostic]]:
     """Give the files of a live entry that nothing asks for any more and that may go, and warn of the others.
 
     Args:
         entry: the entry.
         observed: what was found.
-        moved: names about which all is decided.
         prune: whether a person asked for it.
+        moved: names about which all is decided.
     """
     recorded = observed.manifest.entries.get(entry.address)
     wanted, found = set(file_names(entry)), observed[entry.address]
@@ -63,7 +63,7 @@ def removals(
         if name in wanted or name in moved or state.kind is FileKind.ABSENT:
             continue
         is_free = f"{entry.address}/{name}" not in observed.protected
-        is_key = name in PRIVATE_KEY_FILES
+        is_key = listed is None or name in PRIVATE_KEY_FILES
         is_unmodified = not is_key and digest(state.content) == listed
         if state.kind is FileKind.FILE and is_free and (prune or is_unmodified):
             names.append(name)

