@@ -17,6 +17,7 @@ from certgen.plan.derived import anchors_of, path_above
 from certgen.plan.housekeeping import leftovers, orphans, recorded_entry
 from certgen.plan.seals import seal_of
 from certgen.plan.values import Action, Change, KeySource, Plan, Signing, TreeFile
+from certgen.sealing.port import PrivateKey
 from certgen.signing import Signatures, Signed
 from certgen.store.writer import FileWrite, Writer
 from certgen.tree import (
@@ -75,18 +76,18 @@ class Outcome:
         return not (self.written or self.removed or self.mended or self.is_resumed)
 
 
-def _leave_in_clear(private_key: bytes) -> bytes:
-    return private_key
+def _leave_in_clear(private_key: PrivateKey) -> bytes:
+    return private_key.pem
 
 
 @dataclass(frozen=True, slots=True)
 class Vault:
     """What a run needs for private keys that are not written in clear."""
 
-    seal: Callable[[bytes], bytes] = _leave_in_clear
-    """Closes one, PKCS#8 in PEM, as the spec asks."""
-    unsealed: Mapping[Address, bytes] = field(default_factory=dict, repr=False)
-    """In clear, those that a plan needs open."""
+    seal: Callable[[PrivateKey], bytes] = _leave_in_clear
+    """Closes one as the spec asks."""
+    unsealed: Mapping[Address, PrivateKey] = field(default_factory=dict)
+    """Those that a plan needs open."""
 
 
 IN_CLEAR: Final = Vault()
@@ -234,8 +235,8 @@ class _Run:
 
     def _sealed_again(self, entry: Entry) -> FileWrite:
         """Close a private key that is kept as the spec asks for now, or leave it in clear."""
-        private_key, path = self._read_key(entry.address)[0], f"{entry.address}/{key_file(entry)}"
-        return FileWrite(path, self._vault.seal(private_key), entry.key.mode)
+        content = self._vault.seal(PrivateKey(self._read_key(entry.address)[0]))
+        return FileWrite(f"{entry.address}/{key_file(entry)}", content, entry.key.mode)
 
     def _read_key(self, address: Address) -> tuple[bytes, str]:
         """Give what stands in the file of an entry's private key, and the name of that file."""
@@ -244,7 +245,7 @@ class _Run:
             return self._supplied_keys[supplied.private_key_file], supplied.private_key_file
         path = f"{address}/{self._observed[address].key.file}"
         opened = self._vault.unsealed.get(address)
-        return self._writer.tree.read([path])[path].content if opened is None else opened, path
+        return self._writer.tree.read([path])[path].content if opened is None else opened.pem, path
 
     def _path(self, entry: Entry) -> list[bytes]:
         """Give the certification path that an entry shows: its own certificate, then intermediates, no root."""

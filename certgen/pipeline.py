@@ -291,10 +291,9 @@ def _apply(  # noqa: PLR0913, PLR0917 - as `apply_specs`
                 planned = plan_spec(whole(planned.asked), output, now, requests.get(loaded.bundle.name, _NO_REQUESTS))
             loaded = planned.loaded
             judged(planned)
-            vault, supplied = _open(planned, secrets), loaded.supplied_keys
-            outcome = application.apply(
-                planned.plan, loaded.bundle, planned.observed, writer, keys, supplied, progress, vault
-            )
+            plan, seen, vault = planned.plan, planned.observed, _open(planned, secrets)
+            # What stands in a frame by itself stands in a traceback.
+            outcome = application.apply(plan, loaded.bundle, seen, writer, keys, loaded.supplied_keys, progress, vault)
         except CertgenError as reason:
             raise CertgenError((*recovered(recovery, str(planned.tree.root)), *reason.diagnostics)) from None
     return replace(outcome, recovery=recovery)

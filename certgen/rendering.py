@@ -35,7 +35,7 @@ def render_snippets(bundle: Bundle, spec: Spec, files: ReferencedFiles) -> tuple
     known = len(files.problems)
     studio = _Studio(bundle, spec, files)
     entries = tuple(studio.complete(entry) for entry in bundle.entries)
-    return Bundle(bundle.name, bundle.source, entries), (*studio.problems, *files.problems[known:])
+    return replace(bundle, entries=entries), (*studio.problems, *files.problems[known:])
 
 
 class _Studio:

@@ -18,6 +18,7 @@ from certgen.plan.compare import compare_contents
 from certgen.plan.values import KeySource, Plan, Signing
 from certgen.rfc5280.objects import key_id, public_key_der, quiet
 from certgen.rfc5280.vocabulary import KeyAlgorithm
+from certgen.sealing.port import PrivateKey
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
@@ -71,7 +72,7 @@ class _Commission:
     issuer: Certificate | None
     signing_key: CertificateIssuerPrivateKeyTypes = field(repr=False)
     public_key: bytes = field(repr=False)
-    private_key: bytes | None = field(repr=False)
+    private_key: PrivateKey | None
 
     def sign(self) -> bytes:
         """Sign the certificate, and give it in DER."""
@@ -102,7 +103,7 @@ class Signatures:
         certificates: dict[Address, Certificate],
         keys: KeyRing,
         read_key: Callable[[Address], tuple[bytes, str]],
-        seal: Callable[[bytes], bytes],
+        seal: Callable[[PrivateKey], bytes],
     ) -> None:
         self._signings = {
             change.address: change.signing
@@ -133,11 +134,11 @@ class Signatures:
         address = entry.address
         if self._authority_keys is None:
             self._authority_keys = self._make_authority_keys()
-        signed, private_keys = self._carry_out([self._order(entry)])
-        self._certificates[address] = parse_certificate(signed[0].der)
-        if private_keys[0] is not None:
-            self._signing_keys[address] = self._keys.load(private_keys[0], str(address))
-        return signed[0]
+        (signed,), (commission,) = self._carry_out([self._order(entry)])
+        self._certificates[address] = parse_certificate(signed.der)
+        if commission.private_key is not None:
+            self._signing_keys[address] = self._keys.load(commission.private_key.pem, str(address))
+        return signed
 
     def _make_authority_keys(self) -> dict[Address, Callable[[], bytes]]:
         """Have the slow ones among the keys of CAs made at once, though their certificates wait for one another."""
@@ -184,8 +185,8 @@ class Signatures:
     def _sign(self, lot: Sequence[Order]) -> list[Signed]:
         return self._carry_out(lot)[0]
 
-    def _carry_out(self, lot: Sequence[Order]) -> tuple[list[Signed], list[bytes | None]]:
-        """Carry out orders, here or in another process; give the new private keys too, in clear.
+    def _carry_out(self, lot: Sequence[Order]) -> tuple[list[Signed], list[_Commission]]:
+        """Carry out orders, here or in another process; give the commissions too, with the new private keys.
 
         Each step is done for all before the next begins: what a step needs of the processor's memory stays in it.
         """
@@ -197,10 +198,11 @@ class Signatures:
                 _refuse_wrong_contents(commission, certificate)
             for commission, certificate in zip(commissions, certificates, strict=True):
                 _refuse_wrong_signature(commission, certificate)
-        private_keys = [commission.private_key for commission in commissions]
-        closed = [None if key is None else self._seal(key) for key in private_keys]
-        ids = [certificate.key_id for certificate in certificates]
-        return list(map(Signed, signed, ids, closed)), private_keys
+        done = [
+            Signed(der, certificate.key_id, self._seal(commission.private_key) if commission.private_key else None)
+            for der, certificate, commission in zip(signed, certificates, commissions, strict=True)
+        ]
+        return done, commissions
 
     def _commission(self, order: Order) -> _Commission:
         """Find the keys for an order; one that is asked for is made."""
@@ -208,7 +210,8 @@ class Signatures:
         public_key, private_key, own_key = order.public_key, None, None
         if public_key is None:
             own_key = self._generate(address, order.signing.key.algorithm or order.entry.key.algorithm)
-            private_key, public_key = encode_private_key(own_key), public_key_der(own_key.public_key())
+            private_key = PrivateKey(encode_private_key(own_key))
+            public_key = public_key_der(own_key.public_key())
         if issuer is None:
             return _Commission(order, None, own_key or self._signing_key(address), public_key, private_key)
         return _Commission(order, self._certificates[issuer], self._signing_key(issuer), public_key, private_key)

@@ -21,7 +21,7 @@ from certgen.rfc5280.objects import key_id, public_key_der
 from certgen.sealing import passphrase
 from certgen.sealing.age import REMEDY, AgeSealer, AgeUnsealer, NoLibraryError
 from certgen.sealing.passphrase import PassphraseSeal
-from certgen.sealing.port import BadSecretError, CannotOpenError, Unsealer
+from certgen.sealing.port import BadSecretError, CannotOpenError, PrivateKey, Unsealer
 from certgen.store.files import find_entry_folder, read_file
 from certgen.store.tree import Tree
 from certgen.tree import CERTIFICATE_FILE, KEY_FILE, PRIVATE_KEY_FILES, SEALED_KEY_FILE, FileKind, Observed
@@ -67,7 +67,7 @@ def open_vault(bundle: Bundle, plan: Plan, observed: Observed, tree: Tree, secre
     return Vault(seal, unseal(plan.unsealed, observed, tree, secrets))
 
 
-def unseal(addresses: Sequence[Address], observed: Observed, tree: Tree, secrets: Secrets) -> dict[Address, bytes]:
+def unseal(addresses: Sequence[Address], observed: Observed, tree: Tree, secrets: Secrets) -> dict[Address, PrivateKey]:
     """Open sealed private keys.
 
     Args:
@@ -77,12 +77,12 @@ def unseal(addresses: Sequence[Address], observed: Observed, tree: Tree, secrets
         secrets: those of this run.
 
     Returns:
-        The keys in clear, as PEM.
+        The keys in clear.
 
     Raises:
         CertgenError: as `open_vault`; with all that is wrong.
     """
-    opened: dict[Address, bytes] = {}
+    opened: dict[Address, PrivateKey] = {}
     problems: list[Diagnostic] = []
     for is_age in (True, False):
         asked = [item for item in addresses if (observed[item].key.file == SEALED_KEY_FILE) is is_age]
@@ -99,7 +99,7 @@ def unseal(addresses: Sequence[Address], observed: Observed, tree: Tree, secrets
     return opened
 
 
-def unseal_folder(text: str, output: Path, secrets: Secrets) -> bytes:
+def unseal_folder(text: str, output: Path, secrets: Secrets) -> PrivateKey:
     """Open the private key of an entry, be there a spec or not.
 
     Args:
@@ -108,7 +108,7 @@ def unseal_folder(text: str, output: Path, secrets: Secrets) -> bytes:
         secrets: those of this run.
 
     Returns:
-        The key in clear, as PEM.
+        The key in clear.
 
     Raises:
         CertgenError: there is no such entry, no private key, or none that can be opened and fits its certificate.
@@ -122,8 +122,8 @@ def unseal_folder(text: str, output: Path, secrets: Secrets) -> bytes:
         raise CertgenError([error("file-missing", f"{path} {reason}", where=str(path))])
     try:
         unsealer = _unsealer_of(name, state.content, str(path), secrets)
-        private_key = state.content if unsealer is None else unsealer.unseal(state.content)
-        found = key_id(public_key_der(parse_private_key(private_key).public_key()))
+        private_key = PrivateKey(state.content) if unsealer is None else unsealer.unseal(state.content)
+        found = key_id(public_key_der(parse_private_key(private_key.pem).public_key()))
         certified = parse_certificates(states[CERTIFICATE_FILE].content)[0].key_id
     except (CannotOpenError, UnreadableError) as reason:
         raise CertgenError([error("cannot-unseal", f"{path}: {reason}", where=str(path))]) from None
@@ -138,13 +138,13 @@ def _unsealer_of(name: str, content: bytes, path: str, secrets: Secrets) -> Unse
     return None
 
 
-def _opened(address: Address, observed: Observed, tree: Tree, unsealer: Unsealer) -> bytes:
+def _opened(address: Address, observed: Observed, tree: Tree, unsealer: Unsealer) -> PrivateKey:
     """Open one, and see that it is the key that belongs there."""
     found, recorded = observed[address], observed.manifest.entries.get(address)
     path = f"{address}/{found.key.file}"
     try:
         private_key = unsealer.unseal(tree.read([path])[path].content)
-        identity = key_id(public_key_der(parse_private_key(private_key).public_key()))
+        identity = key_id(public_key_der(parse_private_key(private_key.pem).public_key()))
     except (CannotOpenError, UnreadableError) as reason:
         help_ = f"use another secret, or make a new key with `--rekey {address}`"
         raise CertgenError([error("cannot-unseal", f"{path}: {reason}", help=help_, where=path)]) from None
@@ -156,7 +156,7 @@ def _opened(address: Address, observed: Observed, tree: Tree, unsealer: Unsealer
     return private_key
 
 
-def _sealer(protection: Protection | None, secrets: Secrets) -> Callable[[bytes], bytes]:
+def _sealer(protection: Protection | None, secrets: Secrets) -> Callable[[PrivateKey], bytes]:
     if protection is None:
         return IN_CLEAR.seal
     match protection.kind:

@@ -30,6 +30,7 @@ ABOUT_THE_FILE = {"empty-spec", "no-such-spec", "not-utf-8", "same-name", "too-l
 ELSEWHERE = {
     "ca-profile": "test_checks.py, where the odd certificates are made",
     "invalid-value": "test_explain.py, since no spec can provoke it today",
+    "missing-package": "test_spec_keeping.py, where there is no pyrage",
     "no-specs": "below, since it is about a folder",
 }
 SOURCES = [

@@ -59,9 +59,10 @@ def test_the_first_run_issues_everything_and_writes_nothing_else(scene: Scene) -
     applied = scene.apply()
     assert applied.changes == {
         ".gitignore": "write: missing",
+        ".gitattributes": "write: missing",
         **dict.fromkeys(CERTIFIED, "issue: missing; key new"),
     }
-    own = {".gitignore", "manifest.json"}
+    own = {".gitignore", ".gitattributes", "manifest.json"}
     assert applied.touched == certificates(*CERTIFIED) | keys(*CERTIFIED) | anchors(*END_ENTITIES) | own
 
 
@@ -632,7 +633,7 @@ def test_a_renamed_spec_makes_a_tree_of_its_own_and_the_old_one_is_reported(shop
         ("unclaimed-tree", str(shop.tree))
     ]
     applied = shop.apply()
-    assert set(applied.changes) == {".gitignore", *CERTIFIED}
+    assert set(applied.changes) == {".gitignore", ".gitattributes", *CERTIFIED}
     assert take_snapshot(shop.tree) == before
 
 
@@ -641,7 +642,7 @@ def test_a_renamed_spec_that_keeps_its_name_keeps_its_tree(shop: Scene) -> None:
     shop.edit(("version: 1\n", "version: 1\nname: shop\n"), name="store.yaml")
     assert unclaimed_trees(shop.load(), shop.output) == ()
     applied = shop.apply()
-    assert applied.touched <= {".gitignore"}
+    assert applied.touched <= {".gitignore", ".gitattributes"}
 
 
 def test_a_renamed_spec_whose_tree_is_moved_keeps_its_certificates(shop: Scene) -> None:
@@ -649,7 +650,7 @@ def test_a_renamed_spec_whose_tree_is_moved_keeps_its_certificates(shop: Scene) 
     shop.tree.rename(shop.output / "store")
     assert unclaimed_trees(shop.load(), shop.output) == ()
     applied = shop.apply()
-    assert applied.touched == {".gitignore", "manifest.json"}
+    assert applied.touched == {".gitignore", ".gitattributes", "manifest.json"}
 
 
 # What certgen keeps for itself
@@ -713,7 +714,7 @@ def clone(shop: Scene, tmp_path: Path) -> Scene:
 
 def test_git_holds_every_public_file_and_no_private_key(clone: Scene) -> None:
     held = set(git(clone.folder, "ls-files").split())
-    public = {*certificates(*CERTIFIED), *anchors(*END_ENTITIES), ".gitignore", "manifest.json"}
+    public = {*certificates(*CERTIFIED), *anchors(*END_ENTITIES), ".gitignore", ".gitattributes", "manifest.json"}
     assert held == {"specs/shop.yaml"} | {f"output/shop/{path}" for path in public}
     objects = git(clone.folder, "grep", "-l", "-e", "BEGIN CERTIFICATE", "HEAD")
     assert "HEAD:output/shop/cas/root/cert.pem" in objects

@@ -22,7 +22,7 @@ import pytest
 PROGRAM = Path(sys.executable).with_name("certgen")
 REPOSITORY = Path(__file__).parent.parent
 ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8", "COLUMNS": "80"}
-COMMANDS = ("init", "validate", "plan", "apply", "verify", "inspect", "schema", "prove", "serve", "connect")
+COMMANDS = ("init", "validate", "plan", "apply", "verify", "inspect", "schema", "prove", "serve", "connect", "keys")
 SPEC = """
 version: 1
 ca: {common_name: Shop CA}
@@ -294,11 +294,12 @@ def test_a_plan_with_changes_is_exit_1_and_writes_nothing(empty: Shop) -> None:
     assert (ran.code, ran.err) == (1, "")
     assert ran.out.splitlines() == [
         "  = .gitignore        write   missing",
+        "  = .gitattributes    write   missing",
         "  + cas/ca            issue   missing (new key)",
         "  + servers/api       issue   missing (new key)",
         "  + servers/web       issue   missing (new key)",
         "  + clients/checkout  issue   missing (new key)",
-        "shop: 4 to issue, 1 to write, 0 in sync (output/shop)",
+        "shop: 4 to issue, 2 to write, 0 in sync (output/shop)",
     ]
     assert not (empty.folder / "output").exists()
 
@@ -350,7 +351,7 @@ def test_apply_says_what_it_did_and_a_second_run_does_nothing(empty: Shop) -> No
     empty.write(SPEC)
     first = empty.run("apply")
     assert (first.code, first.err) == (0, "")
-    assert first.out.splitlines()[-1] == "shop: 4 issued, 1 written (output/shop)"
+    assert first.out.splitlines()[-1] == "shop: 4 issued, 2 written (output/shop)"
     second = empty.run("apply")
     assert (second.code, second.out, second.err) == (0, "shop: nothing to do, 4 entries in sync\n", "")
 

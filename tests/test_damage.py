@@ -20,6 +20,7 @@ from scene import Scene, take_snapshot, touched, verify_in_process
 
 from certgen.cli.group import certgen
 from certgen.cli.run import COMMANDS
+from certgen.tree import ATTRIBUTES_FILE
 
 SEED = 20261123
 TRIALS = int(os.environ.get("CERTGEN_EXAMPLES", "0")) or 40
@@ -83,7 +84,8 @@ class Patient(Scene):
     def files(self) -> list[str]:
         """All files of the tree, and the one that should not be there."""
         found = [str(path.relative_to(self.tree)) for path in self.tree.rglob("*") if path.is_file()]
-        return sorted({*found, STRAY})
+        # What git is told of line ends and merges is the user's own as soon as its first line is another.
+        return sorted({*found, STRAY} - {ATTRIBUTES_FILE})
 
     def content(self, path: str) -> bytes:
         """What a file holds; nothing where there is none."""

@@ -30,7 +30,9 @@ def compiled() -> Iterator[Path]:
 
 def files(address: str, **listed: object) -> Edit:
     def edit(manifest: Manifest, _: Ground) -> None:
-        manifest["entries"].setdefault(address, {"key": "0" * 64, "files": {}})["files"].update(listed)
+        line = manifest["entries"].get(address) or {"key": "0" * 64, "files": {}}
+        line["files"].update(listed)
+        manifest["entries"][address] = line
 
     return edit
 

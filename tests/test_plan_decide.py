@@ -502,8 +502,8 @@ class TestTheSetsAreClosed:
 
     def test_the_design_names_the_same_reasons(self) -> None:
         named = """missing unreadable key_missing key_mismatch key_algorithm_changed recipients_changed subject_changed
-        sans_changed extensions_changed issuer_changed signature_invalid validity_changed outlives_issuer not_yet_valid expired
-        renewal_due path_changed trust_changed output_changed file_drifted orphaned requested"""
+        sans_changed extensions_changed issuer_changed signature_invalid validity_changed outlives_issuer not_yet_valid
+        expired renewal_due path_changed trust_changed output_changed file_drifted orphaned requested"""
         assert set(named.split()) == set(ReasonCode)
 
     def test_the_design_names_the_same_actions(self) -> None:

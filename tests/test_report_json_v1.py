@@ -101,7 +101,7 @@ def test_times_are_rfc_3339_in_utc_and_whole_seconds(scene: Scene) -> None:
     scene.write(SPEC)
     body = json_v1.plan(scene.plan(), Path("x"), is_all=False)
     assert body["at"] == "2026-03-01T12:00:00Z"
-    assert [change.get("not_before") for change in body["changes"]] == [None, *["2026-03-01T11:55:00Z"] * 3]
+    assert [change.get("not_before") for change in body["changes"]] == [None, None, *["2026-03-01T11:55:00Z"] * 3]
     assert body["changes"][2]["not_after"] == "2027-03-01T11:54:59Z"
 
 
@@ -161,6 +161,15 @@ def test_an_outcome_in_full(tmp_path: Path) -> None:
                 "differences": {},
             },
             {
+                "address": ".gitattributes",
+                "action": "write",
+                "reasons": [{"code": "missing", "what": None, "was": None, "wanted": None}],
+                "key": None,
+                "writes": [".gitattributes"],
+                "removes": [],
+                "differences": {},
+            },
+            {
                 "address": "cas/ca",
                 "action": "issue",
                 "reasons": [{"code": "missing", "what": None, "was": None, "wanted": None}],
@@ -172,10 +181,10 @@ def test_an_outcome_in_full(tmp_path: Path) -> None:
                 "not_after": "TIME",
             },
         ],
-        "summary": {"changes": 2, "kept": 0},
+        "summary": {"changes": 3, "kept": 0},
         "widenings": [],
         "diagnostics": [],
-        "written": [".gitignore", "cas/ca/key.pem", "cas/ca/cert.pem", "manifest.json"],
+        "written": [".gitignore", ".gitattributes", "cas/ca/key.pem", "cas/ca/cert.pem", "manifest.json"],
         "removed": [],
         "mended": [],
         "resumed": False,

@@ -20,6 +20,7 @@ from certgen.spec.schema import (
     Defaults,
     EndEntity,
     Key,
+    Keys,
     NameConstraints,
     Snippets,
     Spec,
@@ -28,7 +29,7 @@ from certgen.spec.schema import (
 )
 
 ROOT = Path(__file__).parent.parent
-LANGUAGE: list[type[BaseModel]] = [Spec, Defaults, CertificateAuthority, EndEntity, Subject, Key, NameConstraints]
+LANGUAGE: list[type[BaseModel]] = [Spec, Defaults, CertificateAuthority, EndEntity, Subject, Key, Keys, NameConstraints]
 OPTIONS: list[type[BaseModel]] = [ClientOptions, *(options_model(name) for name in consumer_names())]
 MODELS: list[type[BaseModel]] = [*LANGUAGE, Snippets, *OPTIONS]
 SPECS = sorted((ROOT / "specs").glob("*.yaml"))

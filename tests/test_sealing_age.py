@@ -8,7 +8,7 @@ from programs.finding import require
 from sealed import make_person
 
 from certgen.sealing.age import AgeSealer, AgeUnsealer, is_sealed, read_recipient
-from certgen.sealing.port import BadSecretError, CannotOpenError
+from certgen.sealing.port import BadSecretError, CannotOpenError, PrivateKey
 
 SECRET = b"-----BEGIN PRIVATE KEY-----\nbm90IG9uZQ==\n-----END PRIVATE KEY-----\n"
 SSH = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN"
@@ -33,7 +33,7 @@ def keygen(kind: str, path: Path) -> str:
 class TestBesideAge:
     def test_age_opens_what_certgen_closed(self, kind: str, tmp_path: Path) -> None:
         recipient = read_recipient(keygen(kind, tmp_path / "identity"))
-        sealed = AgeSealer([recipient]).seal(SECRET)
+        sealed = AgeSealer([recipient]).seal(PrivateKey(SECRET))
         assert age("-d", "-i", tmp_path / "identity", given=sealed) == SECRET
 
     @pytest.mark.parametrize("armour", [["-a"], []], ids=["armoured", "binary"])
@@ -41,36 +41,36 @@ class TestBesideAge:
         recipient = keygen(kind, tmp_path / "identity")
         sealed = age(*armour, "-r", recipient, given=SECRET)
         assert is_sealed(sealed)
-        assert AgeUnsealer([(tmp_path / "identity").read_bytes()]).unseal(sealed) == SECRET
+        assert AgeUnsealer([(tmp_path / "identity").read_bytes()]).unseal(sealed).pem == SECRET
 
     def test_another_identity_opens_nothing(self, kind: str, tmp_path: Path) -> None:
         recipient = read_recipient(keygen(kind, tmp_path / "identity"))
         other = make_person(tmp_path, "other")
-        sealed = AgeSealer([recipient]).seal(SECRET)
+        sealed = AgeSealer([recipient]).seal(PrivateKey(SECRET))
         with pytest.raises(CannotOpenError, match="not sealed for any identity"):
             AgeUnsealer([other.identity.read_bytes()]).unseal(sealed)
 
 
 class TestClosing:
     def test_nothing_of_the_key_is_left_to_see(self, tmp_path: Path) -> None:
-        sealed = AgeSealer([make_person(tmp_path, "me").recipient]).seal(SECRET)
+        sealed = AgeSealer([make_person(tmp_path, "me").recipient]).seal(PrivateKey(SECRET))
         assert sealed.startswith(b"-----BEGIN AGE ENCRYPTED FILE-----\n")
         assert b"PRIVATE KEY" not in sealed
         assert b"bm90IG9uZQ" not in sealed
 
     def test_the_same_key_gives_other_bytes_every_time(self, tmp_path: Path) -> None:
         sealer = AgeSealer([make_person(tmp_path, "me").recipient])
-        assert sealer.seal(SECRET) != sealer.seal(SECRET)
+        assert sealer.seal(PrivateKey(SECRET)) != sealer.seal(PrivateKey(SECRET))
 
     def test_each_recipient_can_open_it(self, tmp_path: Path) -> None:
         people = [make_person(tmp_path, name) for name in ("one", "two")]
-        sealed = AgeSealer([person.recipient for person in people]).seal(SECRET)
+        sealed = AgeSealer([person.recipient for person in people]).seal(PrivateKey(SECRET))
         for person in people:
-            assert AgeUnsealer([person.identity.read_bytes()]).unseal(sealed) == SECRET
+            assert AgeUnsealer([person.identity.read_bytes()]).unseal(sealed).pem == SECRET
 
     def test_what_was_touched_cannot_be_opened(self, tmp_path: Path) -> None:
         me = make_person(tmp_path, "me")
-        lines = AgeSealer([me.recipient]).seal(SECRET).splitlines()
+        lines = AgeSealer([me.recipient]).seal(PrivateKey(SECRET)).splitlines()
         lines[3], lines[4] = lines[4], lines[3]
         with pytest.raises(CannotOpenError):
             AgeUnsealer([me.identity.read_bytes()]).unseal(b"\n".join(lines))
@@ -121,6 +121,6 @@ class TestIdentities:
         require("ssh-keygen")
         path = tmp_path / "closed"
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", path], check=True)
-        sealed = AgeSealer([read_recipient(path.with_name("closed.pub").read_text())]).seal(SECRET)
+        sealed = AgeSealer([read_recipient(path.with_name("closed.pub").read_text())]).seal(PrivateKey(SECRET))
         with pytest.raises((BadSecretError, CannotOpenError)):
             AgeUnsealer([path.read_bytes()]).unseal(sealed)

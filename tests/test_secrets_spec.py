@@ -29,6 +29,10 @@ HUNT = Hunt(KEY.encode())
 FULL: dict[str, Any] = {
     "version": "1",
     "name": "shop",
+    "keys": {
+        "git": "commit", "protection": "age",
+        "recipients": ["age1mp2snqz849uu8eslu7hevu59wqsfzv97fk2qc3lmcdpf70d0ycmqf8lctn"],
+    },
     "defaults": {
         "subject": {
             "country": "NL", "state": "X", "locality": "X", "street_address": "X", "postal_code": "X",

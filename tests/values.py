@@ -518,8 +518,8 @@ def anchors_of(entry: Entry, certificates: Mapping[Address, Certificate], bundle
 
 def disk_of(bundle: Bundle, at: datetime = NOW) -> Disk:
     """Make the tree of a bundle as if it had been applied at a time, on this machine."""
-    told = {"ignore_file": a_file(ignore_file(bundle)), "attributes_file": a_file(attributes_file(bundle))}
-    disk = Disk(bundle, **told)
+    ignored, attributes = a_file(ignore_file(bundle)), a_file(attributes_file(bundle))
+    disk = Disk(bundle, ignore_file=ignored, attributes_file=attributes)
     for entry in bundle.entries:
         address = entry.address
         if entry.supplied is not None:

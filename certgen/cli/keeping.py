@@ -46,7 +46,7 @@ def decrypt(address: str, into: Path, trees: Path, **options: Any) -> None:
 
     path = into / KEY_FILE
     try:
-        create_private(path, unseal_folder(address, trees, secrets(screen, "keys decrypt", options)))
+        create_private(path, unseal_folder(address, trees, secrets(screen, "keys decrypt", options)).pem)
     except CertgenError as reason:
         screen.fail("keys decrypt", reason.diagnostics)
     if screen.is_json:

@@ -141,7 +141,7 @@ def _obstacle(entry: Entry, bundle: Bundle, states: Mapping[str, FileState]) -> 
     """Say why nothing can be told of an entry: files that are not here, or an algorithm that ssl does not know."""
     if states[KEY_FILE].kind is FileKind.ABSENT and states[CERTIFICATE_FILE].kind is not FileKind.ABSENT:
         return "its private key is not on this machine" if entry.key.protection is None else "its private key is sealed"
-    if is_sealed(states[KEY_FILE].content):
+    if entry.key.protection is not None and is_sealed(states[KEY_FILE].content):
         return "its private key is sealed"
     for name, state in states.items():
         if state.kind is not FileKind.FILE:

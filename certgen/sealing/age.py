@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from certgen.sealing.port import BadSecretError, CannotOpenError
+from certgen.sealing.port import BadSecretError, CannotOpenError, PrivateKey
 
 _ARMOUR: Final = b"-----BEGIN AGE ENCRYPTED FILE-----"
 _BINARY: Final = b"age-encryption.org/v1\n"
@@ -60,9 +60,9 @@ class AgeSealer:
         self._library = _load()
         self._recipients = [_recipient(text) for text in recipients]
 
-    def seal(self, private_key: bytes) -> bytes:
+    def seal(self, private_key: PrivateKey) -> bytes:
         """See `port.Sealer.seal`."""
-        sealed: bytes = self._library.encrypt(private_key, self._recipients, armored=True)
+        sealed: bytes = self._library.encrypt(private_key.pem, self._recipients, armored=True)
         return sealed
 
 
@@ -80,13 +80,12 @@ class AgeUnsealer:
         self._library = _load()
         self._identities = [identity for content in identities for identity in self._read(content)]
 
-    def unseal(self, sealed: bytes) -> bytes:
+    def unseal(self, sealed: bytes) -> PrivateKey:
         """See `port.Unsealer.unseal`."""
         try:
-            opened: bytes = self._library.decrypt(sealed, self._identities)
+            return PrivateKey(self._library.decrypt(sealed, self._identities))
         except self._library.DecryptError:
             raise CannotOpenError("it was not sealed for any identity that is here, or it is damaged") from None
-        return opened
 
     def _read(self, content: bytes) -> list[Any]:
         try:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from certgen.sealing.port import BadSecretError, CannotOpenError
+from certgen.sealing.port import BadSecretError, CannotOpenError, PrivateKey
 
 _ENCRYPTED: Final = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
 _OLD: Final = b"Proc-Type: 4,ENCRYPTED"
@@ -43,15 +43,15 @@ class PassphraseSeal:
             raise BadSecretError(f"the passphrase has more than {LONGEST} bytes, which OpenSSL does not take")
         self._passphrase = passphrase
 
-    def seal(self, private_key: bytes) -> bytes:
+    def seal(self, private_key: PrivateKey) -> bytes:
         """See `port.Sealer.seal`."""
-        key = load_pem_private_key(private_key, None, unsafe_skip_rsa_key_validation=True)
+        key = load_pem_private_key(private_key.pem, None, unsafe_skip_rsa_key_validation=True)
         return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(self._passphrase))
 
-    def unseal(self, sealed: bytes) -> bytes:
+    def unseal(self, sealed: bytes) -> PrivateKey:
         """See `port.Unsealer.unseal`."""
         try:
             key = load_pem_private_key(sealed, self._passphrase, unsafe_skip_rsa_key_validation=True)
         except (ValueError, TypeError, UnsupportedAlgorithm):
             raise CannotOpenError("the passphrase is another one, or it is damaged") from None
-        return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return PrivateKey(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
