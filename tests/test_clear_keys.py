@@ -1,4 +1,4 @@
-"""Private keys in clear among the files that git is about to have: what is one, what is none, and what a spec allows."""
+"""Private keys in clear among the files that git is about to have: what is one, and what a spec allows."""
 
 import subprocess
 from pathlib import Path
@@ -17,6 +17,7 @@ from sealed import make_person, write_sealed
 from certgen.clear_keys import keys_in_clear
 
 KEY = ec.generate_private_key(ec.SECP256R1())
+RSA_KEY = rsa.generate_private_key(65537, 2048)
 CLEAR = NoEncryption()
 CLOSED = BestAvailableEncryption(b"x")
 PKCS8 = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, CLEAR)
@@ -30,9 +31,7 @@ def openssh(passphrase: str, path: Path) -> bytes:
 OPEN = {
     "PKCS#8": PKCS8,
     "SEC1": KEY.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, CLEAR),
-    "PKCS#1": rsa.generate_private_key(65537, 2048).private_bytes(
-        Encoding.PEM, PrivateFormat.TraditionalOpenSSL, CLEAR
-    ),
+    "PKCS#1": RSA_KEY.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, CLEAR),
     "OpenSSH's": KEY.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, CLEAR),
     "DER": KEY.private_bytes(Encoding.DER, PrivateFormat.PKCS8, CLEAR),
     "with Windows' line ends": PKCS8.replace(b"\n", b"\r\n"),

@@ -285,7 +285,7 @@ class TestAPassphrase:
     def test_closes_every_key_as_openssl_reads_it(self, shop: Shop) -> None:
         for path in shop.tree.rglob("key.pem"):
             assert b"BEGIN ENCRYPTED PRIVATE KEY" in path.read_bytes()
-            command = ["openssl", "pkey", "-in", path, "-noout", "-passin", "pass:open sesame"]
+            command = ["openssl", "pkey", "-in", str(path), "-noout", "-passin", "pass:open sesame"]
             assert subprocess.run(command, check=False).returncode == 0
         shop.assert_settled()
         second_run(shop).assert_untouched()
