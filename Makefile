@@ -139,14 +139,16 @@ clean:
 	$(call pip_install,.venv-lowest,-c constraints-lowest.txt -e . $$tools)
 	@touch $@
 
-# Other people's TLS programs, with which the tests check what certgen makes; git for what it must not commit; what makes
-# a disk fail, a run die at a call, and a clock lie. Debian keeps nginx and mkfs in a folder that only root has on the PATH.
+# Other people's TLS programs, with which the tests check what certgen makes; git for what it must not commit; age and
+# ssh-keygen for what it seals; what makes a disk fail, a run die at a call, and a clock lie. Debian keeps nginx and mkfs in a folder that only root has on the PATH.
 system-programs:
 	@missing=; \
 	PATH="$$PATH:/usr/sbin"; \
 	command -v openssl >/dev/null || missing="$$missing openssl"; \
 	command -v certtool >/dev/null || missing="$$missing gnutls-bin"; \
 	command -v git >/dev/null || missing="$$missing git"; \
+	command -v age >/dev/null || missing="$$missing age"; \
+	command -v ssh-keygen >/dev/null || missing="$$missing openssh-client"; \
 	command -v nginx >/dev/null || missing="$$missing nginx-light"; \
 	command -v tshark >/dev/null || missing="$$missing tshark"; \
 	command -v strace >/dev/null || missing="$$missing strace"; \
