@@ -13,7 +13,7 @@ PROOF = re.compile(r"`(tests/\w+\.py)::(\w+)`")
 @cache
 def names_in(file: str) -> frozenset[str]:
     tree = ast.parse((REPOSITORY / file).read_text(encoding="utf-8"))
-    return frozenset(node.name for node in tree.body if isinstance(node, ast.FunctionDef))
+    return frozenset(node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
 
 
 def promises() -> list[str]:
