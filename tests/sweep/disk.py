@@ -9,6 +9,7 @@ from typing import Final
 
 MACHINE: Final = ".certgen/"
 IGNORE: Final = ".gitignore"
+ATTRIBUTES: Final = ".gitattributes"
 MANIFEST: Final = "manifest.json"
 STAMP: Final = ".certgen/stamp"
 """What a run with nothing to do may leave, and may not."""

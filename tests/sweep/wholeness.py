@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from .disk import IGNORE, MANIFEST, SETTLED_MACHINE, STAMP, File, Tree
+from .disk import ATTRIBUTES, IGNORE, MANIFEST, SETTLED_MACHINE, STAMP, File, Tree
 
 _PRIVATE: Final = 0o600
 _BLOCK: Final = re.compile(rb"(-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----\n)+")
@@ -166,10 +166,10 @@ def _listed(found: Tree) -> set[str]:
     """Give the paths that the manifest explains, with the tree's own files."""
     try:
         entries = json.loads(found.published[MANIFEST].content)["entries"]
-        paths = {f"{address}/{name}" for address, entry in entries.items() for name in entry["files"]}
+        paths = {f"{address}/{name}" for address, entry in entries.items() if entry for name in entry["files"]}
     except (KeyError, ValueError, TypeError, AttributeError):
         paths = set()
-    return paths | {MANIFEST, IGNORE}
+    return paths | {MANIFEST, IGNORE, ATTRIBUTES}
 
 
 def _path_faults(found: Tree) -> Iterator[str]:
