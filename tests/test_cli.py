@@ -136,6 +136,14 @@ def test_each_command_explains_itself(settled: Shop, command: str) -> None:
     assert max(map(len, ran.out.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("command", [(), ("keys",)])
+def test_a_command_of_commands_alone_shows_its_help_as_it_is(settled: Shop, command: tuple[str, ...]) -> None:
+    ran = settled.run(*command)
+    shown = ran.out + ran.err
+    assert shown.splitlines()[0] == " ".join(["Usage: certgen", *command, "[OPTIONS] COMMAND [ARGS]..."])
+    assert "\\x0a" not in shown
+
+
 def test_help_names_every_command_and_the_exit_codes(settled: Shop) -> None:
     ran = settled.run("--help")
     assert ran.code == 0

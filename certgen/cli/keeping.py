@@ -35,7 +35,7 @@ def keys() -> None:
 @secret_options
 @screen_options
 def decrypt(address: str, into: Path, trees: Path, **options: Any) -> None:
-    """Open an entry's private key, and write it in clear to another folder.
+    """Open a private key, and write it in clear.
 
     A key.pem that is there already stays.
     """

@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 from io import StringIO
+from typing import Final
 
 import click
 
@@ -31,8 +32,15 @@ def run() -> None:
     sys.exit(flush(_exit_code()))
 
 
+_NO_ARGUMENTS: Final = getattr(click.exceptions, "NoArgsIsHelpError", ())
+"""What click raises since 8.2 where a command of commands is typed alone, with its help as the message."""
+
+
 def _show(reason: click.ClickException) -> None:
     """Say what is wrong with the arguments, which are shown as any other text that came from outside."""
+    if isinstance(reason, _NO_ARGUMENTS):
+        sys.stderr.write(f"{reason.message}\n")
+        return
     said = StringIO()
     # A line break in an argument would begin a line that looks like one of ours.
     reason.message = printable(reason.message)  # type: ignore[misc]  # it is final to other packages
