@@ -104,7 +104,7 @@ def changes_of(ran: Ran, now: datetime) -> dict[str, set[str]]:
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tree that was compiled at noon of a 29 February."""
     shop = Timed(tmp_path_factory.mktemp("clock"), SPEC)
-    assert shop.applied(LEAP_DAY).keys() == {".gitignore", *ALL}
+    assert shop.applied(LEAP_DAY).keys() == {".gitignore", ".gitattributes", *ALL}
     return shop.folder
 
 
