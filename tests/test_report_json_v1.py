@@ -102,7 +102,7 @@ def test_times_are_rfc_3339_in_utc_and_whole_seconds(scene: Scene) -> None:
     body = json_v1.plan(scene.plan(), Path("x"), is_all=False)
     assert body["at"] == "2026-03-01T12:00:00Z"
     assert [change.get("not_before") for change in body["changes"]] == [None, None, *["2026-03-01T11:55:00Z"] * 3]
-    assert body["changes"][2]["not_after"] == "2027-03-01T11:54:59Z"
+    assert body["changes"][3]["not_after"] == "2027-03-01T11:54:59Z"
 
 
 def test_widened_trust_and_diagnostics_are_told(scene: Scene) -> None:
