@@ -18,6 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from smuggling import obeyed
+
+from certgen.report.paint import printable
 
 PROGRAM = Path(sys.executable).with_name("certgen")
 REPOSITORY = Path(__file__).parent.parent
@@ -646,6 +649,68 @@ def test_every_command_speaks_json(settled: Shop, arguments: list[str], keys: li
 
 def test_json_has_a_long_name_too(settled: Shop) -> None:
     assert settled.run("validate", "--format", "json").out == settled.run("validate", "--json").out
+
+
+FORMATS = {"markdown": ["plan"], "github": ["plan", "validate"], "sarif": ["plan", "validate"]}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("command", ["validate", "plan", "apply", "verify", "prove", "inspect", "init"])
+def test_a_command_takes_the_formats_that_its_help_names(settled: Shop, command: str, form: str) -> None:
+    named = form in settled.run(command, "--help").out
+    assert named is (command in FORMATS[form])
+    if not named:
+        assert f"Invalid value for '--format': '{form}'" in settled.refused(command, "--format", form).err
+
+
+@pytest.mark.parametrize(
+    ("form", "begins"),
+    [("markdown", "### `shop`\n\n1 to update"), ("github", "::notice file=specs/shop.yaml,line=5,"), ("sarif", "{\n")],
+)
+def test_a_plan_in_a_format_ends_as_the_text_does(shop: Shop, form: str, begins: str) -> None:
+    assert shop.run("plan", "--format", form).code == 0
+    shop.edit("localhost]", "localhost, api.internal]")
+    for option in ((), ("-q",)):
+        ran = shop.run("plan", "--format", form, *option)
+        assert (ran.code, ran.err) == (1, "")
+        assert ran.out.startswith(begins)
+
+
+@pytest.mark.parametrize(("command", "form"), [(command, form) for form in FORMATS for command in FORMATS[form]])
+def test_mistakes_of_a_spec_are_told_in_the_format_and_as_text(empty: Shop, command: str, form: str) -> None:
+    empty.write(WRONG)
+    ran = empty.run(command, "--format", form)
+    assert (ran.code, ran.codes) == (2, ["unknown-field"])
+    assert "expire" in ran.out
+    assert {"markdown": "specs/shop.yaml:5:5", "github": "line=5,col=5", "sarif": '"startLine": 5'}[form] in ran.out
+
+
+@pytest.mark.parametrize("form", ["github", "sarif"])
+def test_validate_tells_warnings_in_a_format(empty: Shop, form: str) -> None:
+    empty.write(WARNED)
+    ran = empty.run("validate", "--format", form)
+    assert ran.code == 0
+    assert ("::warning file=specs/shop.yaml,line=3," in ran.out) is (form == "github")
+    assert ('"level": "warning"' in ran.out) is (form == "sarif")
+    empty.write(SPEC)
+    assert ("warning" in empty.run("validate", "--format", form).out) is False
+
+
+def test_json_and_another_format_exclude_each_other(settled: Shop) -> None:
+    assert "exclude each other" in settled.refused("plan", "--json", "--format", "sarif").err
+    assert settled.run("plan", "--json", "--format", "json").code == 0
+
+
+@pytest.mark.parametrize("form", ["text", "github", "markdown", "sarif"])
+def test_the_name_of_a_spec_is_no_command_in_a_log(empty: Shop, form: str) -> None:
+    for name in ("::error file=x::y.yaml", "::add-mask::z.yaml", "##[group]g.yaml"):
+        empty.write(WRONG, name)
+        ran = empty.run("plan", name, "--format", form)
+        assert ran.code == 2
+        for line in (ran.out + ran.err).splitlines():
+            found = obeyed(line)
+            assert found is None or (form, found.command) == ("github", "error")
+            assert found is None or printable(name) == found.properties["file"]
 
 
 def test_verify_tells_its_findings_as_json(shop: Shop) -> None:

@@ -116,6 +116,20 @@ def test_the_readme_shows_what_the_program_prints(tmp_path: Path) -> None:
         assert without_dates(run(*command.split()[1:], folder=tmp_path)) == without_dates(output), command
 
 
+def test_the_readme_shows_what_the_formats_for_pull_requests_are(tmp_path: Path) -> None:
+    spec = tmp_path / "specs/quickstart.yaml"
+    spec.parent.mkdir()
+    text = (REPOSITORY / "specs/quickstart.yaml").read_text()
+    spec.write_text(text)
+    run("apply", folder=tmp_path)
+    spec.write_text(text.replace("localhost, 127", "api.internal, localhost, 127"))
+    section = README.split("## On a pull request")[1].split("\n## ")[0]
+    shown = re.findall(r"^(```+)console\n\$ certgen (.*?)\n(.*?)^\1$", section, re.MULTILINE | re.DOTALL)
+    assert [command.split()[2] for _, command, _ in shown] == ["markdown", "github"]
+    for _, command, output in shown:
+        assert run(*command.split(), folder=tmp_path) == output
+
+
 def test_the_readme_shows_the_quickstart_as_it_is() -> None:
     shown = re.search(r"is a whole spec:\n\n```yaml\n(.*?)```", README, re.DOTALL)
     assert shown is not None
