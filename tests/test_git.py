@@ -131,7 +131,7 @@ class TestAClone:
         assert {address: now[address] for address in keys} == keys
         assert "clients/reporting" in now
         anchors, certificate = found.tree / "clients/reporting/ca.pem", found.tree / "clients/reporting/cert.pem"
-        command = ["openssl", "verify", "-CAfile", anchors, "-untrusted", certificate, certificate]
+        command = ["openssl", "verify", "-CAfile", str(anchors), "-untrusted", str(certificate), str(certificate)]
         assert subprocess.run(command, check=False).returncode == 0
 
     def test_of_a_tree_with_keys_in_clear_has_none_of_them(self, shop: Shop, tmp_path: Path) -> None:
