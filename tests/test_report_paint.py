@@ -33,6 +33,27 @@ def test_what_a_terminal_shows_stays_as_it_is(text: str) -> None:
     assert printable(text) == text
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("##[add-mask]shop", "##\\x5badd-mask]shop"),
+        ("a ##[group]b ##[endgroup]", "a ##\\x5bgroup]b ##\\x5bendgroup]"),
+        ("###[error]", "###\\x5berror]"),
+        ("::add-mask::shop", "\\x3a:add-mask::shop"),
+        ("  ::stop-commands::x", "  \\x3a:stop-commands::x"),
+        ("\t::error::x", "\\x09::error::x"),
+        ("::error file=", "\\x3a:error file="),
+    ],
+)
+def test_what_a_runner_would_obey_in_a_log_is_escaped(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+@pytest.mark.parametrize("text", ["::1", "  ::ffff:10.0.0.1", "::", "a::b::c", "## [x]", "#[x]", "IP:::1"])
+def test_what_only_looks_like_a_command_stays_as_it_is(text: str) -> None:
+    assert printable(text) == text
+
+
 def test_no_control_or_format_character_of_unicode_is_left() -> None:
     hidden = [chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) in {"Cc", "Cf", "Cs"}]
     assert len(hidden) > 2000

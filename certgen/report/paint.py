@@ -1,11 +1,16 @@
-"""How text reaches a terminal: styles by meaning, and no character that could steer the terminal."""
+"""How text reaches a terminal or a log: styles by meaning, and nothing that could steer what shows it."""
 
 from __future__ import annotations
 
+import re
 import textwrap
 import unicodedata
 from collections.abc import Callable
 from enum import StrEnum
+from typing import Final
+
+_COMMAND: Final = re.compile(r"(##)\[|\A( *):(?=:(?![0-9A-Fa-f:.]*\Z))")
+"""What GitHub's runner obeys in a log: `##[` anywhere, `::` at the beginning of a line. An IP address may begin so."""
 
 
 class Style(StrEnum):
@@ -30,10 +35,10 @@ def plain(text: str, style: Style) -> str:  # noqa: ARG001 - the painter that pa
 
 
 def printable(text: str) -> str:
-    """Escape what a terminal would obey or hide: control, direction and invisible characters."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+    """Escape what a terminal or a runner would obey or hide: control, direction and invisible characters, commands."""
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else _escaped(c) for c in text)
+    return _COMMAND.sub(_disarmed, text) if "##[" in text or "::" in text else text
 
 
 def columns(text: str) -> int:
@@ -57,6 +62,12 @@ def _columns(character: str) -> int:
     if unicodedata.combining(character):
         return 0
     return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
+
+
+def _disarmed(found: re.Match[str]) -> str:
+    """Escape the last character of what would be obeyed."""
+    before = found[1] if found[1] is not None else found[2]
+    return before + _escaped(found.group()[-1])
 
 
 def _escaped(character: str) -> str:
