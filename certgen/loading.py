@@ -39,6 +39,8 @@ class LoadedSpec:
     """Every file that the spec names."""
     digests: Mapping[str, str] = field(default_factory=dict, repr=False)
     """What tells each file that was read, the spec itself included, from what it was."""
+    places: Mapping[str, tuple[int, int]] = field(default_factory=dict, repr=False)
+    """The line and the column at which each entry begins, both counted from 1, by its address."""
     outline: Outline | None = field(default=None, repr=False)
     """Where its end entities stand; None where they are few, or stand otherwise than one below the other."""
     vouched: Vouched = NOBODY
@@ -182,7 +184,7 @@ def _complete(path: Path, document: Document, *, reads_keys: bool) -> LoadedSpec
     digests = {
         str(path.parent / name): digest(found.content) for name, found in contents.items() if found.content is not None
     }
-    return LoadedSpec(path, bundle, located, keys, named, digests)
+    return LoadedSpec(path, bundle, located, keys, named, digests, document.entry_places())
 
 
 def _located(document: Document, findings: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:

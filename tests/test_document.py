@@ -438,6 +438,24 @@ def test_utf_16_without_a_mark_is_refused_too() -> None:
     assert [found.code for found in refusals("a: 1\n".encode("utf-16-le"))] == ["yaml-syntax"]
 
 
+# Where entries begin
+
+
+@pytest.mark.parametrize(
+    ("text", "places"),
+    [
+        ("ca: {}\nclients:\n  b:\n  a: {}\n", {"cas/ca": (1, 1), "clients/b": (3, 3), "clients/a": (4, 3)}),
+        ("cas: {ca: {}, x: {}}\nservers: {a: , b: }\n",
+         {"cas/ca": (1, 7), "cas/x": (1, 15), "servers/a": (2, 11), "servers/b": (2, 16)}),
+        ("clients: &all\n  a:\npeers: *all\n", {"clients/a": (2, 3), "peers/a": (2, 3)}),
+        ("servers: [a, b]\nclients: a\npeers:\n", {}),
+        ("other: {a: {}}\n", {}),
+    ],
+)  # fmt: skip
+def test_each_entry_begins_where_its_name_stands(text: str, places: dict[str, tuple[int, int]]) -> None:
+    assert read(text).entry_places() == places
+
+
 # Without the C parser
 
 

@@ -17,6 +17,7 @@ _OF_END_ENTITIES: Final = frozenset({"validity", "renew_before", "issuer"})
 """The defaults that a CA does not inherit."""
 
 _SECTIONS_OF_END_ENTITIES: Final = ("servers", "clients", "peers")
+_SECTIONS: Final = ("cas", *_SECTIONS_OF_END_ENTITIES)
 
 Plain = str | list["Plain"] | dict[str, "Plain"] | None
 
@@ -49,6 +50,14 @@ class Document:
         sections = {name: self._root.keys_of(name) for name in _SECTIONS_OF_END_ENTITIES}
         found = {f"{name}/{key}": node.line for name, keys in sections.items() for key, node in keys.items()}
         return found == dict(places) and not self._has_anchors
+
+    def entry_places(self) -> dict[str, tuple[int, int]]:
+        """Give the line and the column at which each entry begins, both counted from 1, by its address."""
+        root = self._root
+        keys = {f"{section}/{name}": node for section in _SECTIONS for name, node in root.keys_of(section).items()}
+        if "ca" in root.keys:
+            keys.setdefault("cas/ca", root.keys["ca"])
+        return {address: (node.line + 1, node.column + 1) for address, node in keys.items()}
 
     def locate(self, diagnostic: Diagnostic) -> Diagnostic:
         """Turn a diagnostic's route into a span: of the place, or of the nearest place above it that was written.
