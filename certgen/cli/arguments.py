@@ -46,10 +46,12 @@ def load(screen: Screen, command: str, specs: tuple[Path, ...], *, reads_keys: b
     """Read and check the specs of a run, those of `specs/` where none is named, and show their warnings."""
     from certgen.pipeline import find_specs, load_specs
 
+    paths = specs
     try:
-        loaded = load_specs(specs or find_specs(Path("specs")), reads_keys=reads_keys)
+        paths = specs or find_specs(Path("specs"))
+        loaded = load_specs(paths, reads_keys=reads_keys)
     except CertgenError as reason:
-        screen.fail(command, reason.diagnostics)
+        screen.fail(command, reason.diagnostics, paths)
     screen.diagnose(warning for item in loaded for warning in item.warnings)
     return loaded
 

@@ -18,6 +18,7 @@ from certgen.cli.options import (
     output_option,
     request_options,
     screen_options,
+    screen_options_of,
     secret_options,
     specs_argument,
 )
@@ -27,6 +28,9 @@ from certgen.diagnostics import CertgenError
 from certgen.report.paint import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from certgen.diagnostics import Diagnostic
     from certgen.pipeline import PlannedSpec
 
 
@@ -57,7 +61,7 @@ def init(file: Path, **options: Any) -> None:
 
 @certgen.command()
 @specs_argument
-@screen_options
+@screen_options_of("validate")
 def validate(specs: tuple[Path, ...], **options: Any) -> None:
     """Check specs, and nothing else."""
     screen = Screen.of(options)
@@ -70,6 +74,11 @@ def validate(specs: tuple[Path, ...], **options: Any) -> None:
         body = {"specs": valid, "diagnostics": json_v1.diagnostics(warnings)}
         screen.result(json_v1.render("validate", body))
         return
+    if screen.is_for_programs:
+        from certgen.report.findings import Findings, SpecFindings
+
+        screen.answer(Findings(Path.cwd(), tuple(map(SpecFindings, loaded)), paths=tuple(item.path for item in loaded)))
+        return
     for item in loaded:
         count = len(item.bundle.entries)
         screen.result(f"{printable(str(item.path))}: valid, {count} {'entry' if count == 1 else 'entries'}\n")
@@ -81,21 +90,24 @@ def validate(specs: tuple[Path, ...], **options: Any) -> None:
 @at_option
 @request_options
 @click.option("--all", "is_all", is_flag=True, help="List the entries that stay as they are, too.")
-@screen_options
+@screen_options_of("plan")
 def plan(specs: tuple[Path, ...], output: Path, at: str | None, is_all: bool, **options: Any) -> None:
     """Show what apply would do, and why.
 
     Exit 1 where it would do something.
     """
     screen = Screen.of(options)
-    loaded = load_changed(screen, "plan", specs, output, options) if at is None else load(screen, "plan", specs)
+    # What ends soon is known of no certificate that was not looked at.
+    is_whole = at is not None or screen.is_for_programs
+    loaded = load(screen, "plan", specs) if is_whole else load_changed(screen, "plan", specs, output, options)
     from certgen.pipeline import plan_specs, unclaimed_trees
-    from certgen.report.plan import plan_diagnostics, render_differences, render_plan
+    from certgen.report.plan import plan_diagnostics
 
+    jobs = 1 if screen.is_for_programs else cores()
     try:
-        planned = plan_specs(loaded, output, moment(screen, "plan", at), requests(loaded, options), jobs=cores())
+        planned = plan_specs(loaded, output, moment(screen, "plan", at), requests(loaded, options), jobs=jobs)
     except CertgenError as reason:
-        screen.fail("plan", reason.diagnostics)
+        screen.fail("plan", reason.diagnostics, (item.path for item in loaded))
     unclaimed = unclaimed_trees(loaded, output)
     screen.diagnose([*(d for item in planned for d in plan_diagnostics(item.plan)), *unclaimed])
     if screen.is_json:
@@ -103,15 +115,33 @@ def plan(specs: tuple[Path, ...], output: Path, at: str | None, is_all: bool, **
 
         bodies = [json_v1.plan(item.plan, item.tree.root, is_all=is_all) for item in planned]
         screen.result(json_v1.render("plan", {"specs": bodies, "diagnostics": json_v1.diagnostics(unclaimed)}))
+    elif screen.is_for_programs:
+        _answer(screen, planned, unclaimed)
     else:
-        for item in planned:
-            screen.result(render_differences(item.plan, screen.painter(sys.stdout)))
-            screen.result(render_plan(item.plan, item.tree.root, screen.painter(sys.stdout), screen.width(sys.stdout)))
-            if is_all or screen.is_verbose:
-                screen.result("".join(f"    {address}\n" for address in item.plan.kept))
+        _show(screen, planned, is_all=is_all)
     if any(item.plan.obstacles for item in planned):
         sys.exit(UNKNOWN)
     sys.exit(SOUND if all(item.plan.is_in_sync for item in planned) else DIFFERENT)
+
+
+def _show(screen: Screen, planned: Sequence[PlannedSpec], *, is_all: bool) -> None:
+    """Print plans for people."""
+    from certgen.report.plan import render_differences, render_plan
+
+    for item in planned:
+        screen.result(render_differences(item.plan, screen.painter(sys.stdout)))
+        screen.result(render_plan(item.plan, item.tree.root, screen.painter(sys.stdout), screen.width(sys.stdout)))
+        if is_all or screen.is_verbose:
+            screen.result("".join(f"    {address}\n" for address in item.plan.kept))
+
+
+def _answer(screen: Screen, planned: Sequence[PlannedSpec], diagnostics: tuple[Diagnostic, ...]) -> None:
+    """Print plans for programs."""
+    from certgen.report.findings import Decided, Findings, SpecFindings
+
+    found = (SpecFindings(item.loaded, Decided(item.plan, item.tree.root, item.observed)) for item in planned)
+    paths = tuple(item.asked.path for item in planned)
+    screen.answer(Findings(Path.cwd(), tuple(found), diagnostics, paths))
 
 
 @certgen.command()

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+from certgen.report.formats import FORMATS, formats_of
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def screen_options(function: _F) -> _F:
     """Add the options by which a command is told how to speak."""
+    return _speaking(function, ())
+
+
+def screen_options_of(command: str) -> Callable[[_F], _F]:
+    """Add the same for a command that takes more formats."""
+    return lambda function: _speaking(function, formats_of(command))
+
+
+def _speaking(function: _F, formats: Sequence[str]) -> _F:
+    named = ", ".join(f"{name} is {FORMATS[name].help}" for name in formats)
     for option in (
         click.option(
             "--color",
@@ -27,9 +39,9 @@ def screen_options(function: _F) -> _F:
         click.option(
             "--format",
             "form",
-            type=click.Choice(["text", "json"]),
+            type=click.Choice(["text", "json", *formats]),
             default="text",
-            help="How results are written.",
+            help=f"How results are written{f': {named}' if named else ''}.",
         ),
     ):
         function = option(function)

@@ -51,7 +51,7 @@ def render_plan(plan: Plan, folder: Path, paint: Painter = plain, width: int | N
         paint: gives the colours.
         width: the terminal's width in characters; None for no terminal.
     """
-    lines = [*_lines(plan, paint, width), _headed(plan.name, _summary(plan, folder), paint, width)]
+    lines = [*_lines(plan, paint, width), _headed(plan.name, describe_plan(plan, folder), paint, width)]
     return "\n".join(lines) + "\n"
 
 
@@ -120,6 +120,25 @@ def describe_reason(reason: Reason) -> str:
             return f"{reason.code}{about}: {was} -> {wanted}"
 
 
+def describe_plan(plan: Plan, folder: Path) -> str:
+    """Sum up what `apply` would do to one tree."""
+    if plan.obstacles:
+        return f"stuck, {len(plan.obstacles)} in the way; nothing can be applied"
+    if not plan.changes:
+        state = "to be finished" if plan.is_interrupted else "in sync"
+        return f"{state}, {_entries(len(plan.kept))}"
+    counts = Counter(change.action for change in plan.changes)
+    parts = [f"{counts[action]} to {action}" for action in Action if counts[action]]
+    refused = "; `apply` refuses it as it stands" if plan.consents else ""
+    return f"{', '.join(parts)}, {len(plan.kept)} in sync ({printable(str(folder))}){refused}"
+
+
+def describe_change(change: Change) -> str:
+    """Say why something happens to one address, and what becomes of its key."""
+    reasons = "; ".join(describe_reason(reason) for reason in change.reasons)
+    return f"{reasons} ({_KEYS[change.key]})" if change.key else reasons
+
+
 def _lines(plan: Plan, paint: Painter, width: int | None) -> Iterable[str]:
     for widening in plan.widenings:
         yield paint(wrapped(f"  ! {printable(str(widening))}", width, "    "), Style.WARNING)
@@ -130,13 +149,16 @@ def _lines(plan: Plan, paint: Painter, width: int | None) -> Iterable[str]:
 
 def render_differences(plan: Plan, paint: Painter = plain) -> str:
     """Write how the rendered files that are there would change, as unified diffs."""
-    texts = [
-        (f"{change.address}/{text.name}", text)
-        for change in plan.changes
-        for text in change.texts
-        if text.was and change.action is not Action.ISSUE
-    ]
-    return "".join(f"{_painted(line, paint)}\n" for path, text in texts for line in difference(path, text))
+    return "".join(f"{_painted(line, paint)}\n" for _, lines in differences(plan) for line in lines)
+
+
+def differences(plan: Plan) -> Iterable[tuple[str, list[str]]]:
+    """Give how the rendered files that are there would change: the path of each, and the lines of a unified diff."""
+    for change in plan.changes:
+        for text in change.texts:
+            if text.was and change.action is not Action.ISSUE:
+                path = f"{change.address}/{text.name}"
+                yield path, difference(path, text)
 
 
 def difference(path: str, text: TextChange) -> list[str]:
@@ -161,23 +183,9 @@ def _painted(line: str, paint: Painter) -> str:
 
 def _change(change: Change, column: int, paint: Painter, width: int | None) -> str:
     sign, style = _SIGNS[change.action]
-    reasons = "; ".join(printable(describe_reason(reason)) for reason in change.reasons)
-    key = f" ({_KEYS[change.key]})" if change.key else ""
     head = f"  {sign} {change.address!s:<{column}}  {change.action:<6}  "
-    body = wrapped(f"{head}{reasons}{key}", width, " " * min(len(head), 24))
+    body = wrapped(f"{head}{printable(describe_change(change))}", width, " " * min(len(head), 24))
     return body.replace(f"  {sign} ", f"  {paint(sign, style)} ", 1)
-
-
-def _summary(plan: Plan, folder: Path) -> str:
-    if plan.obstacles:
-        return f"stuck, {len(plan.obstacles)} in the way; nothing can be applied"
-    if not plan.changes:
-        state = "to be finished" if plan.is_interrupted else "in sync"
-        return f"{state}, {_entries(len(plan.kept))}"
-    counts = Counter(change.action for change in plan.changes)
-    parts = [f"{counts[action]} to {action}" for action in Action if counts[action]]
-    refused = "; `apply` refuses it as it stands" if plan.consents else ""
-    return f"{', '.join(parts)}, {len(plan.kept)} in sync ({printable(str(folder))}){refused}"
 
 
 def _headed(name: str, text: str, paint: Painter, width: int | None) -> str:
