@@ -71,8 +71,10 @@ BOMBS = [
 ]
 
 
-def read(file: Path) -> Any:
-    return yaml.safe_load(file.read_text())
+def read(file: Path) -> dict[str, Any]:
+    found = yaml.safe_load(file.read_text())
+    assert isinstance(found, dict)
+    return found
 
 
 def action_step(name: str) -> dict[str, Any]:
@@ -247,18 +249,24 @@ def runner(tmp_path: Path, origin: Path, installed: Path) -> Runner:
 # What the linters say
 
 
+def zizmor(file: Path) -> Ran:
+    command: list[str | Path] = [require("zizmor"), "--offline", "--no-progress", "--no-config", file]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
 @pytest.mark.parametrize("file", [ACTION, WORKFLOW], ids=["action", "workflow"])
 def test_zizmor_finds_nothing(file: Path) -> None:
-    ran = subprocess.run([require("zizmor"), "--offline", "--no-progress", file], capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stdout
+    ran = zizmor(file)
+    assert (ran.code, ran.out.strip()) == (0, "No findings to report. Good job!")
 
 
 def test_zizmor_finds_an_input_in_a_script(tmp_path: Path) -> None:
     file = tmp_path / "action.yml"
     file.write_text(ACTION.read_text().replace('--output="$OUTPUT" --format', "--output=${{ inputs.output }} --format"))
-    ran = subprocess.run([require("zizmor"), "--offline", "--no-progress", file], capture_output=True, text=True)
-    assert ran.returncode != 0
-    assert "template-injection" in ran.stdout
+    ran = zizmor(file)
+    assert ran.code != 0
+    assert "template-injection" in ran.out
 
 
 def actionlint(folder: Path, text: str) -> Ran:
@@ -386,7 +394,7 @@ def test_no_comment_is_made_where_there_is_no_pull_request(runner: Runner) -> No
 def test_a_token_that_may_not_comment_is_a_warning(runner: Runner) -> None:
     runner.edit()
     runner.run("Plan")
-    ran = runner.run("Comment", GITHUB_TOKEN="of-a-fork")
+    ran = runner.run("Comment", GITHUB_TOKEN="of-a-fork")  # noqa: S106 - a stand-in for one
     assert ran.code == 0
     assert "::warning title=certgen::" in ran.out
     assert runner.comments() == []
@@ -558,7 +566,7 @@ def test_the_template_for_gitlab_has_its_jobs() -> None:
     assert "$CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH" in apply["rules"][0]["if"]
     assert (apply["environment"], apply["resource_group"]) == ("pki", "certgen")
     assert "IDENTITY" not in json.dumps(plan)
-    assert all(isinstance(line, str) for job in (plan, apply, {"script": []}) for line in job["script"])
+    assert all(isinstance(line, str) for job in (plan, apply) for line in job["script"])
 
 
 def test_gitlab_plans(runner: Runner, gitlab: Callable[[str], Ran]) -> None:
