@@ -26,6 +26,7 @@ _REMEDIES: Mapping[str, str] = MappingProxyType(
         "ssh-keygen": "apt-get install openssh-client",
         "strace": "apt-get install strace",
         "tshark": "apt-get install tshark",
+        "zizmor": "pip install zizmor",
     }
 )
 
