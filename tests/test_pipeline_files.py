@@ -250,7 +250,7 @@ def runner(tmp_path: Path, origin: Path, installed: Path) -> Runner:
 
 
 def zizmor(file: Path) -> Ran:
-    command: list[str | Path] = [require("zizmor"), "--offline", "--no-progress", "--no-config", file]
+    command: list[str | Path] = [require("zizmor"), "--offline", "--no-progress", "--no-config", "--color=never", file]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return Ran(done.returncode, done.stdout, done.stderr)
 
