@@ -71,11 +71,11 @@ def test_an_address_stands_before_a_folder_of_that_name(output: Path, monkeypatc
     [
         ("app", "did you mean `clients/app`?"),
         ("api", "did you mean `servers/api`?"),
-        ("nobody", "for example servers/api; `-o` names the output"),
-        ("ap*", "for example servers/api; `-o` names the output"),
-        ("a\0b", "for example servers/api; `-o` names the output"),
-        ("servers/nobody", "for example servers/api; `-o` names the output"),
-        ("a" * 5000, "for example servers/api; `-o` names the output"),
+        ("nobody", "for example servers/api; `--help` names the option for that folder"),
+        ("ap*", "for example servers/api; `--help` names the option for that folder"),
+        ("a\0b", "for example servers/api; `--help` names the option for that folder"),
+        ("servers/nobody", "for example servers/api; `--help` names the option for that folder"),
+        ("a" * 5000, "for example servers/api; `--help` names the option for that folder"),
     ],
 )
 def test_a_folder_that_is_not_found_is_told_with_the_nearest(output: Path, text: str, help_: str) -> None:

@@ -33,6 +33,10 @@ KILLS = {
     "rekey-entity": 3,
     "rekey-root": 3,
     "recovery": 1,
+    "sealed": 1,
+    "sealing": 3,
+    "rewrap": 2,
+    "unsealing": 2,
 }
 FAILURES = {
     "first": 6,
@@ -43,6 +47,10 @@ FAILURES = {
     "rekey-entity": 3,
     "rekey-root": 3,
     "recovery": 1,
+    "sealed": 1,
+    "sealing": 3,
+    "rewrap": 2,
+    "unsealing": 2,
 }
 NAMES = {scenario.name: scenario for scenario in SCENARIOS}
 
@@ -219,6 +227,20 @@ def test_a_key_that_is_lost_and_a_file_that_was_touched_are_seen(bench: Bench) -
     assert lost_keys(good.keys, lost, {"cas/root"}) == []
     assert touched(good, lost, {API}) == ["cas/root/key.pem was written, and its entry was not at work"]
     assert touched(good, lost, {"cas/root"}) == []
+
+
+def test_a_sealed_key_that_is_torn_or_lost_or_anothers_is_seen(bench: Bench) -> None:
+    good = bench.prepared("sealed").after
+    path, other = f"{API}/key.pem.age", "clients/checkout/key.pem.age"
+    assert faults_at_once(good, good, good) == []
+    torn = changed(good, path, good.files[path].content[:-80])
+    assert f"{path} is torn: cannot be opened" in faults_at_once(torn, good, good)[0]
+    apart = changed(good, path, good.files[other].content)
+    assert faults_at_once(apart, good, good) == [f"key and certificate of {API} are apart"]
+    assert lost_keys(good.keys, apart) == [f"the key of {API} is another"]
+    in_clear = changed(good, f"{API}/key.pem", good.keys[API], 0o600)
+    assert lost_keys(good.keys, in_clear) == []
+    assert faults_of_finished(in_clear, good.addresses, good) == [f"{API}/key.pem is there and not in the manifest"]
 
 
 FSYNC = Point("first", "EIO", Call("fsync", 1, ("output/shop/cas/root/key.pem",)))

@@ -56,7 +56,7 @@ def test_an_address_in_several_trees_has_to_be_qualified(place: Place) -> None:
 def test_what_is_no_entry_is_told(place: Place, text: str) -> None:
     problem = refusal(text, place.folder / "output")
     assert problem.code == "not-found"
-    assert problem.help == "for example servers/api; `-o` names the output"
+    assert problem.help == "for example servers/api; `--help` names the option for that folder"
 
 
 @pytest.mark.parametrize("name", ["key.pem", "ca.pem"])

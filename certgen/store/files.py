@@ -195,7 +195,11 @@ def find_entry_folder(text: str, output: Path) -> Path:
     if not candidates:
         message = f"`{text}` is neither an entry below {output}/ nor a folder with {CERTIFICATE_FILE}"
         near = sorted({str(path.parent.relative_to(path.parents[2])) for path in _named_alike(text, output)})
-        help_ = f"did you mean `{near[0]}`?" if near else "for example servers/api; `-o` names the output"
+        help_ = (
+            f"did you mean `{near[0]}`?"
+            if near
+            else "for example servers/api; `--help` names the option for that folder"
+        )
         raise CertgenError([error("not-found", message, help=help_, where=text)])
     return candidates[0].parent
 

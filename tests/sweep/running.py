@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from .sealed import write_identity
 from .tracing import Call, parse_trace, strace_options
 
 _SERVER: Final = Path(__file__).with_name("forkserver.py")
@@ -37,9 +38,13 @@ class Finished:
         return f"`certgen {' '.join(self.arguments)}` ended with {self.code}\n{self.out}{self.err}"
 
 
-def environment() -> dict[str, str]:
-    """Give the variables of a process whose system calls are the same each time."""
-    return {**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8"}
+def environment(folder: Path) -> dict[str, str]:
+    """Give the variables of a process whose system calls are the same each time.
+
+    folder: for the identity that opens sealed keys.
+    """
+    fixed = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8"}
+    return {**os.environ, **fixed, "SOPS_AGE_KEY_FILE": str(write_identity(folder))}
 
 
 class Certgen:
@@ -61,7 +66,7 @@ class Certgen:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=words,
-                env=environment(),
+                env=environment(folder),
             )
 
     def __enter__(self) -> Self:
@@ -142,7 +147,7 @@ def run_program(folder: Path, log: Path, *arguments: str) -> Finished:
     """
     command = [*strace_options(str(log), names=["all"]), sys.executable, "-m", "certgen", *arguments]
     done = subprocess.run(
-        command, cwd=folder, env=environment(), capture_output=True, text=True, check=False, timeout=_SECONDS
+        command, cwd=folder, env=environment(log.parent), capture_output=True, text=True, check=False, timeout=_SECONDS
     )
     calls = parse_trace(log.read_text(encoding="utf-8", errors="replace"), str(folder))
     return Finished(arguments, done.returncode, done.stdout, done.stderr, calls)

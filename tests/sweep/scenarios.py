@@ -1,8 +1,9 @@
 """The runs that are cut short: what is on the disk before each, and what is typed."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
+
+from .sealed import OTHER_RECIPIENT, RECIPIENT
 
 _HEAD: Final = """\
 version: 1
@@ -23,10 +24,12 @@ clients:
 WHOLE: Final = _HEAD + _WEB + _TAIL
 SMALLER: Final = _HEAD + _TAIL
 
+SEALED: Final = f"{SMALLER}keys: {{protection: age, recipients: [{RECIPIENT}]}}\n"
+SEALED_FOR_TWO: Final = SEALED.replace(RECIPIENT, f"{RECIPIENT}, {OTHER_RECIPIENT}")
+
 CUT: Final = "servers/api"
 
 _SMALLER_ADDRESSES: Final = frozenset({"cas/root", "cas/issuing", "servers/api", "clients/checkout"})
-_ADDRESSES: Mapping[str, frozenset[str]] = {WHOLE: _SMALLER_ADDRESSES | {"servers/web"}, SMALLER: _SMALLER_ADDRESSES}
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Scenario:
     @property
     def addresses(self) -> frozenset[str]:
         """The entries of the finished tree."""
-        return _ADDRESSES[self.spec]
+        return _SMALLER_ADDRESSES | {"servers/web"} if self.spec == WHOLE else _SMALLER_ADDRESSES
 
     @property
     def at_work(self) -> frozenset[str]:
@@ -93,4 +96,8 @@ SCENARIOS: Final = (
         frozenset({"servers/api", "servers/web"}),
         killed=("--prune", "--rekey", "servers/api"),
     ),
+    Scenario("sealed", "", SEALED),
+    Scenario("sealing", SMALLER, SEALED),
+    Scenario("rewrap", SEALED, SEALED_FOR_TWO),
+    Scenario("unsealing", SEALED, SMALLER),
 )

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from .disk import ATTRIBUTES, IGNORE, MANIFEST, SETTLED_MACHINE, STAMP, File, Tree
+from .disk import ATTRIBUTES, IGNORE, KEY, MANIFEST, SEALED_KEY, SETTLED_MACHINE, STAMP, File, Tree
+from .sealed import open_sealed
 
 _PRIVATE: Final = 0o600
 _BLOCK: Final = re.compile(rb"(-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+-----END CERTIFICATE-----\n)+")
@@ -121,6 +122,10 @@ def _read_key(content: bytes) -> int:
     return 1
 
 
+def _read_sealed_key(content: bytes) -> int:
+    return _read_key(open_sealed(content))
+
+
 def _read_json(content: bytes) -> int:
     json.loads(content)
     return 1
@@ -129,7 +134,8 @@ def _read_json(content: bytes) -> int:
 _READERS: Mapping[str, Callable[[bytes], int]] = {
     "cert.pem": _read_certificates,
     "ca.pem": _read_certificates,
-    "key.pem": _read_key,
+    KEY: _read_key,
+    SEALED_KEY: _read_sealed_key,
     MANIFEST: _read_json,
 }
 """How many things a file holds, by its name; it raises where the file is not whole."""
@@ -143,12 +149,12 @@ def _open_secrets(found: Tree) -> Iterator[tuple[str, File]]:
 
 def _pair_faults(found: Tree, rekeyed: str) -> Iterator[str]:
     for address in sorted(found.addresses):
-        certificate, key = found.published.get(f"{address}/cert.pem"), found.published.get(f"{address}/key.pem")
+        certificate, key = found.published.get(f"{address}/cert.pem"), found.keys.get(address)
         if certificate is None:
             continue
         if key is None:
             yield f"{address} has a certificate and no key"
-        elif address != rekeyed and not _match(certificate.content, key.content):
+        elif address != rekeyed and not _match(certificate.content, key):
             yield f"key and certificate of {address} are apart"
 
 
