@@ -48,13 +48,11 @@ class Reader:
     def take(self, step: Step) -> str:
         """Do a step, and give what it printed."""
         if step.file:
-            text = "\n".join(step.shown) + "\n"
-            for name, value in self.names.items():
-                text = text.replace(name, value)
+            text = self._named("\n".join(step.shown) + "\n")
             (self.folder / step.file).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / step.file).write_text(text)
             return ""
-        script = step.command + "\necho; echo at $PWD ${SOPS_AGE_KEY_FILE-} >&3"
+        script = self._named(step.command) + "\necho; echo at $PWD ${SOPS_AGE_KEY_FILE-} >&3"
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", f"exec 3>{shlex.quote(str(self.folder / '.at'))}\n{script}"],
             cwd=self.folder, env=self.env, capture_output=True, text=True, check=False,
@@ -65,6 +63,11 @@ class Reader:
         self.folder = Path(at[1])
         self.env |= {"SOPS_AGE_KEY_FILE": at[2]} if len(at) > 2 else {}
         return done.stdout + done.stderr
+
+    def _named(self, text: str) -> str:
+        for name, value in self.names.items():
+            text = text.replace(name, value)
+        return text
 
 
 def pattern(line: str) -> re.Pattern[str]:
@@ -91,6 +94,11 @@ def test_each_command_of_the_page_does_what_it_shows(source: Repository, tmp_pat
             met = pattern(line).search(rest)
             assert met, (step.command, line, printed)
             rest = rest[met.end() :]
+    workflow = (reader.folder / ".github/workflows/certgen.yml").read_text()
+    assert workflow.count(f"uses: OWNER/certgen@{names['REVISION']}\n") == 2
+    assert "@0000" not in workflow
+    done = subprocess.run([require("actionlint")], cwd=reader.folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "")
 
 
 def test_a_page_that_shows_something_else_is_seen(tmp_path: Path) -> None:
