@@ -188,7 +188,7 @@ def test_another_installation_breaks_a_stamp(shop: Stamped, monkeypatch: pytest.
     "options",
     [
         ("--prune",),
-        ("--no-renew",),
+        ("--prune", "--no-renew"),
         ("--renew", "servers/api"),
         ("--json",),
         ("-v",),
@@ -217,6 +217,18 @@ def test_options_that_bear_on_the_judgement_have_a_stamp_of_their_own(shop: Stam
     assert shop.answer("apply", "--no-renew", "--exit-code") == 0
     assert shop.answer("plan", "--no-renew") == 0
     assert shop.answer() is None
+    assert shop.answer("plan", "--prune", "--no-renew") is None
+
+
+def test_where_nothing_is_due_a_run_that_renews_nothing_needs_no_stamp_of_its_own(
+    shop: Stamped, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in ("plan", "apply"):
+        assert shop.answer(command, "--no-renew") == 0
+        short = capsys.readouterr()
+        ran = shop.type(command, "--no-renew")
+        assert (ran.code, ran.out, ran.err) == (0, short.out, short.err)
+        assert shop.type().code == 0, "the stamp is again that of a run that renews"
 
 
 def test_what_changed_just_now_is_not_believed_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,9 @@ def answer(arguments: list[str]) -> int | None:
         return None
     command, flags, values, specs = asked
     output, choice = values.get("--output", "output").rstrip("/") or "/", values.get("--color", "auto")
-    options = options_word(prune="--prune" in flags, no_renew="--no-renew" in flags)
+    # Where nothing is due, a run that would renew has found what one that renews nothing finds.
+    prune, renewals = "--prune" in flags, (False, True) if "--no-renew" in flags else (False,)
+    options = [options_word(prune=prune, no_renew=no_renew) for no_renew in renewals]
     try:
         stamps = _stamps(output, specs or _specs(), options)
         out, err = (
@@ -95,7 +97,7 @@ def _specs() -> list[str]:
     return [f"{_SPECS}/{name}" for name in sorted(names)]
 
 
-def _stamps(output: str, specs: list[str], options: str) -> list[Stamp]:
+def _stamps(output: str, specs: list[str], options: list[str]) -> list[Stamp]:
     """Give the stamp of each spec's tree; nothing where one is not there or does not hold.
 
     Raises:
@@ -107,7 +109,7 @@ def _stamps(output: str, specs: list[str], options: str) -> list[Stamp]:
     for spec in specs:
         for name in likely_trees(output, spec):
             stamp = read_stamp(f"{output}/{name}")
-            if stamp is None or stamp.spec != spec or stamp.options != options:
+            if stamp is None or stamp.spec != spec or stamp.options not in options:
                 continue
             if stamp.judged <= now < stamp.due and holds(stamp, output, name, digests):
                 found.append(stamp)
