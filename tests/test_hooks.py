@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from once import made_once
 from programs.finding import require
 from proving import Ran
 
@@ -83,14 +84,19 @@ class Repository:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("home")
+    """Where pre-commit and prek keep what they install; both see to it that they may be run at once."""
+    return made_once(tmp_path_factory, "home", lambda _: None)
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Repository:
     """This repository as it is now, as one that hooks are taken from."""
     require("git")
-    folder = tmp_path_factory.mktemp("source")
+    return Repository(made_once(tmp_path_factory, "source", lambda made: fill(made, home)), variables(home))
+
+
+def fill(folder: Path, home: Path) -> None:
+    """Copy this repository, but its tests, and commit it."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, capture_output=True, text=True, check=True,
@@ -103,7 +109,6 @@ def source(tmp_path_factory: pytest.TempPathFactory, home: Path) -> Repository:
     repository.git("init", "-q", "-b", "main")
     repository.git("add", "-A", "-f")
     repository.git("commit", "-q", "-m", "certgen")
-    return repository
 
 
 @pytest.fixture(params=["pre-commit", "prek"])

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from once import made_once
 from programs.finding import require
 from proving import Ran
 
@@ -174,32 +175,45 @@ class Runner:
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the action's first step installs, by that step."""
-    temp = tmp_path_factory.mktemp("installed")
+    return made_once(tmp_path_factory, "installed", install) / "certgen"
+
+
+def install(temp: Path) -> None:
     (temp / "empty").mkdir()
     env = clean() | {"RUNNER_TEMP": str(temp), "GITHUB_ACTION_PATH": str(ROOT), "PYTHON_VERSION": ""}
     ran = bash(str(action_step("Set up certgen")["run"]), temp / "empty", env)
     assert ran.code == 0, ran
-    return temp / "certgen"
 
 
 @pytest.fixture(scope="module")
 def identity(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """An age identity in a file, and its recipient."""
-    code = "import pyrage; key = pyrage.x25519.Identity.generate(); print(key, key.to_public())"
-    said = subprocess.run([installed / "bin/python", "-c", code], capture_output=True, text=True, check=True).stdout
-    secret, recipient = said.split()
-    file = tmp_path_factory.mktemp("identity") / "identity"
-    file.write_text(f"{secret}\n")
-    return file, recipient
+
+    def make(folder: Path) -> None:
+        code = "import pyrage; key = pyrage.x25519.Identity.generate(); print(key, key.to_public())"
+        said = subprocess.run([installed / "bin/python", "-c", code], capture_output=True, text=True, check=True).stdout
+        secret, recipient = said.split()
+        (folder / "identity").write_text(f"{secret}\n")
+        (folder / "recipient").write_text(recipient)
+
+    folder = made_once(tmp_path_factory, "identity", make)
+    return folder / "identity", (folder / "recipient").read_text()
 
 
 @pytest.fixture
-def origin(tmp_path: Path, installed: Path, identity: tuple[Path, str]) -> Path:
+def origin(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, installed: Path, identity: tuple[Path, str]
+) -> Path:
     """A bare repository with a spec and its tree, where only the CA's key is, sealed."""
     require("git")
-    work, bare = tmp_path / "work", tmp_path / "origin.git"
+    made = made_once(tmp_path_factory, "origin", lambda folder: make_origin(folder, installed, identity[1]))
+    return Path(shutil.copytree(made / "origin.git", tmp_path / "origin.git"))
+
+
+def make_origin(folder: Path, installed: Path, recipient: str) -> None:
+    work, bare = folder / "work", folder / "origin.git"
     (work / "specs").mkdir(parents=True)
-    (work / "specs/shop.yaml").write_text(SPEC.replace("RECIPIENT", identity[1]))
+    (work / "specs/shop.yaml").write_text(SPEC.replace("RECIPIENT", recipient))
     for command in (
         [installed / "bin/certgen", "apply", "-q"],
         ["git", "init", "-q", "-b", "main"],
@@ -210,7 +224,6 @@ def origin(tmp_path: Path, installed: Path, identity: tuple[Path, str]) -> Path:
         ["git", "clone", "-q", "--bare", ".", bare],
     ):
         subprocess.run([*command], cwd=work, env=clean() | names(), check=True, timeout=60)
-    return bare
 
 
 def names() -> dict[str, str]:
@@ -549,6 +562,7 @@ def gitlab(runner: Runner, origin: Path, identity: tuple[Path, str]) -> Callable
         line = next(line for line in script.splitlines() if " install " in line)
         installed = runner.temp / "certgen"
         script = script.replace(line, f'cp "{installed}/bin/certgen" "$environment/bin/certgen"')
+        script = script.replace("-m venv ", "-m venv --without-pip ")
         return bash(script, runner.folder, env)
 
     return run
