@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
 
 import pytest
+from consumer_page import CONSUMERS, SECTIONS, completed, page_file
 
-from certgen.consumers.registry import consumer_names
+from certgen.consumers.registry import consumer_names, options_model
 from certgen.pipeline import load_specs
-
-CONSUMERS = Path(__file__).parent.parent / "certgen" / "consumers"
 
 
 def rendered(consumer: str) -> dict[str, str]:
@@ -38,6 +36,28 @@ def test_a_consumer_renders_its_golden_case(consumer: str) -> None:
     files = (path for path in expected.rglob("*") if path.is_file())
     assert found == {str(path.relative_to(expected)): path.read_text(encoding="utf-8") for path in files}
     assert found
+
+
+@pytest.mark.parametrize("consumer", consumer_names())
+def test_the_page_of_a_consumer_has_its_options_and_its_golden_spec(consumer: str) -> None:
+    file = page_file(consumer)
+    page = file.read_text(encoding="utf-8")
+    if "CERTGEN_UPDATE_CASES" in os.environ:
+        page = completed(consumer, page)
+        file.write_text(page, encoding="utf-8")
+    assert page == completed(consumer, page)
+    assert [name for name in options_model(consumer).model_fields if f"\n| `{name}` | " not in page] == []
+
+
+@pytest.mark.parametrize("consumer", consumer_names())
+def test_the_page_of_a_consumer_tells_of_every_file_that_it_renders_how_it_reloads_and_how_it_refuses(
+    consumer: str,
+) -> None:
+    page = page_file(consumer).read_text(encoding="utf-8")
+    assert [section for section in SECTIONS if f"\n## {section}\n" not in page] == []
+    if consumer != "template":
+        files = {path.split("/", 2)[2] for path in rendered(consumer)}
+        assert [name for name in files if f"\n| `{name}` | " not in page] == []
 
 
 @pytest.mark.parametrize("consumer", consumer_names())

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from certgen.consumers.registry import consumer_names, options_model
 from certgen.pipeline import load_specs
 
 REPOSITORY = Path(__file__).parent.parent
@@ -267,17 +266,6 @@ def test_every_line_says_what_a_code_means_and_what_to_do() -> None:
 
 
 # Snippets
-
-
-def test_the_page_on_snippets_names_every_consumer_and_every_option() -> None:
-    page = (REPOSITORY / "docs" / "snippets.md").read_text(encoding="utf-8")
-    for consumer in consumer_names():
-        section = page.split(f"\n## {consumer}\n")[1].split("\n## ")[0]
-        rows = {
-            name for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)
-        }
-        options = set(options_model(consumer).model_fields)
-        assert options <= rows, consumer
 
 
 def test_the_page_on_snippets_shows_a_spec_that_compiles(tmp_path: Path) -> None:

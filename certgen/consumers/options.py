@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Final, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
@@ -32,6 +32,21 @@ class Options(BaseModel):
     def named_files(self) -> Mapping[str, str]:
         """The files beside the spec that the options name, by option."""
         return {}
+
+
+def described_options(model: type[Options], before: str = "") -> Iterator[tuple[str, str]]:
+    """Give the options of a model with what they mean, those within others as `client.listen`.
+
+    Args:
+        model: the model.
+        before: what stands before each name.
+    """
+    for name, field in model.model_fields.items():
+        needed = " Required." if field.is_required() else ""
+        yield f"{before}{name}", f"{field.description}{needed}"
+        for inner in get_args(field.annotation):
+            if isinstance(inner, type) and issubclass(inner, Options):
+                yield from described_options(inner, f"{before}{name}.")
 
 
 @dataclass(frozen=True, slots=True)
