@@ -14,6 +14,10 @@ pip_install = $(1)/bin/python -m pip --disable-pip-version-check install $(2) >$
 # The real Go and the real Envoy come as wheels and are found beside certgen.
 WITH_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
 
+# What each consumer says that its tests need: packages for pip, and lines with a command and its Debian package.
+CONSUMERS = certgen/consumers/*/golden
+REQUIREMENTS = requirements-dev.lock $(wildcard $(CONSUMERS)/requirements.txt)
+
 # What tests/ imports, for the environment whose other packages are old.
 LOWEST_TOOLS = pytest pytest-xdist hypothesis jsonschema filelock
 
@@ -78,6 +82,7 @@ sweep: .venv/.dev system-programs
 	@$(WITH_VENV) && CERTGEN_EXAMPLES=25 pytest -q tests/test_races.py
 	@$(WITH_VENV) && CERTGEN_EXAMPLES=10 pytest -q tests/test_interruptions.py
 	@$(WITH_VENV) && CERTGEN_HOSTILE=all pytest -q -n auto tests/test_hostile_*.py tests/test_secrets*.py
+	@$(WITH_VENV) && CERTGEN_PAIRS=all pytest -q -n auto tests/test_consumers_together.py
 
 # Five minutes of the loader under a fuzzer that looks which branches its inputs reach.
 fuzz: .venv/.dev
@@ -122,9 +127,9 @@ clean:
 	@$(call pip_install,.venv,-c requirements-dev.lock -e .)
 	@touch $@
 
-.venv/.dev: .venv/.package
+.venv/.dev: .venv/.package $(REQUIREMENTS)
 	@echo 'Installing what the tests need into .venv'
-	@$(call pip_install,.venv,-r requirements-dev.lock)
+	@$(call pip_install,.venv,$(addprefix -r ,$(REQUIREMENTS)))
 	@touch $@
 
 .venv-lowest/.made: pyproject.toml constraints-lowest.txt requirements-dev.lock
@@ -155,4 +160,6 @@ system-programs:
 	command -v faketime >/dev/null || missing="$$missing faketime"; \
 	command -v mkfs.ext4 >/dev/null || missing="$$missing e2fsprogs"; \
 	test -e /usr/share/i18n/locales/de_DE || missing="$$missing locales"; \
-	test -z "$$missing" || { $(call debian_install,$$missing); }
+	missing="$$missing $$(cat /dev/null $(wildcard $(CONSUMERS)/debian.txt) | while read -r command package; do \
+		command -v "$$command" >/dev/null || printf '%s ' "$$package"; done)"; \
+	test -z "$$(echo $$missing)" || { $(call debian_install,$$missing); }

@@ -40,7 +40,7 @@ def completed(consumer: str, page: str) -> str:
 
 
 def words_of_the_log(consumer: str) -> dict[Refused, str]:
-    """Read what a page says that the program's log has for each refusal; nothing where it says that there is nothing."""
+    """Read what a page says that the program's log has for each refusal; `nothing` is no words."""
     page = page_file(consumer).read_text(encoding="utf-8")
     rows = re.findall(r"^\| (a .*?) \| (?:`(.*)`|nothing) \|$", page, re.MULTILINE)
     return {Refused(who): words.replace("\\|", "|") for who, words in rows}

@@ -10,7 +10,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -21,10 +21,11 @@ from typing import Any, get_args
 
 import pytest
 import yaml
+from consumer_case import Case, Hostile, call_by_proxy, proxy_options
 from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
-from programs import Running, Version, ask, ask_plain, eventually, free_port, require, running
+from programs import Running, Version, ask, ask_plain, envoy, eventually, free_port, require, running
 from scene import Scene, load
 
 from certgen.consumers.envoy import quote
@@ -694,3 +695,40 @@ class TestQuote:
     def test_people_can_read_it(self) -> None:
         assert quote("/srv/the shop/ünï 😀 日本") == '"/srv/the shop/ünï 😀 日本"'
         assert quote('a"b\\c\nd\u2028') == '"a\\"b\\\\c\\u000Ad\\u2028"'
+
+
+def bootstrapped(folder: Path, port: int, work: Path) -> AbstractContextManager[Running]:
+    return envoy(folder / "envoy.yaml", port, work)
+
+
+def shapes(files: Mapping[str, str], _folder: Path) -> dict[str, str]:
+    """Give the keys and kinds of each YAML document, and how many lines are comments."""
+    found = {}
+    for path, text in files.items():
+        comments = sum(line.lstrip().startswith("#") for line in text.splitlines())
+        documents = [_kinds(document) for document in yaml.safe_load_all(text)]
+        assert not [event for event in yaml.parse(text) if getattr(event, "anchor", None)]
+        found[path] = json.dumps([comments, documents])
+    return found
+
+
+def _kinds(value: object) -> object:
+    match value:
+        case dict():
+            return {key: _kinds(inner) for key, inner in value.items()}
+        case list():
+            return [_kinds(inner) for inner in value]
+        case _:
+            return type(value).__name__
+
+
+CASE = Case(
+    serve=bootstrapped,
+    call=call_by_proxy(bootstrapped),
+    client_options=proxy_options,
+    hostile=Hostile(
+        server=lambda text: {"listen": text["listen"], "upstream": text["upstream"], "allow": [text["allow"]]},
+        client=lambda text: {"upstream": text["server"], "server_name": text["server_name"]},
+        shape=shapes,
+    ),
+)

@@ -7,11 +7,13 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from consumer_case import Case, Hostile, Visit
 from consumers_go import Site, certgen_apply, client, hammering, probing, resumed, resumes, serving
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -20,7 +22,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.name import _ASN1Type
 from cryptography.x509.oid import NameOID
 from foreign.hierarchy import key_usage
-from programs import Version, eventually, free_port, go_build, gofmt_difference, require
+from go_skeleton import go_skeleton
+from programs import Answer, Running, Version, eventually, free_port, go_build, gofmt_difference, require, running
 from scene import Scene, load
 
 TESTS = Path(__file__).parent
@@ -507,3 +510,42 @@ class TestReload:
             certgen_apply(own_shop)
             assert "unknown authority" in probe.ask(site.url)
             assert probe.ask(foreign.url).startswith("200")
+
+
+@contextmanager
+def example(folder: Path, port: int, work: Path) -> Iterator[Running]:
+    program = go_build(folder / "go/server", work / "server")
+    with running([program, "-listen", f"127.0.0.1:{port}"], port, work / "go.log") as started:
+        yield started
+
+
+def call_by_example(visit: Visit) -> Answer:
+    program = go_build(visit.folder / "go/client", visit.work / "client")
+    arguments: list[str | Path] = [program, "-name", visit.name, f"https://127.0.0.1:{visit.port}/"]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=30, check=False)
+    return Answer(int(done.stdout.split()[0]) if done.returncode == 0 else None, done.stdout, done.stderr)
+
+
+def shapes(files: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Give the syntax tree of each source, of all of them in one run of Go's parser."""
+    sources = {path: text for path, text in files.items() if path.endswith(".go")}
+    root = folder / "go"
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir()
+    for number, text in enumerate(sources.values()):
+        (root / f"{number:05}.go").write_text(text, encoding="utf-8")
+    found = re.split(r"^\d{5}\.go\n", go_skeleton(root) + "\n", flags=re.MULTILINE)[1:] if sources else []
+    return dict(zip(sources, found, strict=True))
+
+
+CASE = Case(
+    serve=example,
+    server_options=lambda _: {"example": True},
+    call=call_by_example,
+    client_options=lambda _: {"example": True},
+    hostile=Hostile(
+        server=lambda text: {"allow": [text["allow"], "clients/nameless"], "example": True},
+        client=lambda _: {"example": True},
+        shape=shapes,
+    ),
+)

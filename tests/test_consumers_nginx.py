@@ -10,16 +10,19 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from textwrap import dedent
+from typing import Any
 from urllib.parse import unquote
 
+import crossplane  # type: ignore[import-untyped]  # it has no annotations
 import pytest
+from consumer_case import Case, Hostile, call_by_proxy, proxy_options
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.name import _ASN1Type
@@ -1571,3 +1574,39 @@ def test_beside_another_block_the_one_that_rejects_handshakes_keeps_trust_apart(
         url = f"https://api.shop.example:{port}/"
         answer = ask(url, folder=mine, anchors=mine / "ca.pem", connect_to=("127.0.0.1", port))
         assert (answer.status, answer.body) == (200, "api")
+
+
+def standalone(folder: Path, port: int, work: Path) -> AbstractContextManager[Running]:
+    return nginx(folder / "nginx.conf", port, work)
+
+
+def shapes(files: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Give the directives of each configuration with the number of their words, and its comments."""
+    found = {}
+    for path, text in files.items():
+        (folder / "one.conf").write_text(text, encoding="utf-8")
+        parsed = crossplane.parse(
+            str(folder / "one.conf"), comments=True, single=True, check_ctx=False, check_args=False
+        )
+        assert parsed["status"] == "ok", parsed["errors"]
+        found[path] = json.dumps([_directive(item) for item in parsed["config"][0]["parsed"]])
+    return found
+
+
+def _directive(item: dict[str, Any]) -> list[Any]:
+    return [item["directive"], len(item["args"]), [_directive(inner) for inner in item.get("block", ())]]
+
+
+CASE = Case(
+    serve=standalone,
+    server_options=lambda port: {"standalone": True, "listen": f"127.0.0.1:{port}"},
+    call=call_by_proxy(standalone),
+    client_options=lambda visit: {"standalone": True, **proxy_options(visit)},
+    hostile=Hostile(
+        server=lambda text: {
+            "listen": text["listen"], "upstream": text["upstream"], "allow": [text["allow"]], "standalone": True
+        },
+        client=lambda text: {"upstream": text["server"], "server_name": text["server_name"], "standalone": True},
+        shape=shapes,
+    ),
+)  # fmt: skip
