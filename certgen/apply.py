@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from certgen.diagnostics import CertgenError
@@ -23,7 +24,9 @@ from certgen.store.writer import FileWrite, Writer
 from certgen.tree import (
     ATTRIBUTES_FILE,
     CERTIFICATE_FILE,
+    COMBINED_FILE,
     IGNORE_FILE,
+    KEY_FILE,
     KEYS_NOTE,
     MACHINE_FOLDER,
     MANIFEST_FILE,
@@ -76,15 +79,11 @@ class Outcome:
         return not (self.written or self.removed or self.mended or self.is_resumed)
 
 
-def _leave_in_clear(private_key: PrivateKey) -> bytes:
-    return private_key.pem
-
-
 @dataclass(frozen=True, slots=True)
 class Vault:
     """What a run needs for private keys that are not written in clear."""
 
-    seal: Callable[[PrivateKey], bytes] = _leave_in_clear
+    seal: Callable[[PrivateKey], bytes] = attrgetter("pem")
     """Closes one as the spec asks."""
     unsealed: Mapping[Address, PrivateKey] = field(default_factory=dict)
     """Those that a plan needs open."""
@@ -95,7 +94,7 @@ IN_CLEAR: Final = Vault()
 
 @dataclass(slots=True)
 class _Made:
-    """What one change makes: files to write and to remove, and what the manifest says of it."""
+    """What one change makes: files to write and to remove."""
 
     writes: list[FileWrite] = field(default_factory=list)
     removes: list[str] = field(default_factory=list)
@@ -114,7 +113,7 @@ def apply(  # noqa: PLR0913, PLR0917 - the plan with its two arguments, and the 
     """Carry out a plan.
 
     Args:
-        plan: what to do; neither obstacles nor consents may be left in it.
+        plan: what to do, without obstacles and consents.
         bundle: what the plan was made for.
         observed: what the plan was made from.
         writer: writes the tree, with the lock held.
@@ -220,6 +219,7 @@ class _Run:
         for name in change.writes:
             if name in contents:
                 made.writes.append(FileWrite(f"{address}/{name}", contents[name](), PUBLIC_MODE))
+        made.writes += [self._combined(entry, made)] if COMBINED_FILE in change.writes else []
         made.removes += [f"{address}/{name}" for name in change.removes]
         self._record(entry, change, made)
 
@@ -235,8 +235,16 @@ class _Run:
 
     def _sealed_again(self, entry: Entry) -> FileWrite:
         """Close a private key that is kept as the spec asks for now, or leave it in clear."""
-        content = self._vault.seal(PrivateKey(self._read_key(entry.address)[0]))
-        return FileWrite(f"{entry.address}/{key_file(entry)}", content, entry.key.mode)
+        private_key = PrivateKey(self._read_key(entry.address)[0])
+        return FileWrite(f"{entry.address}/{key_file(entry)}", self._vault.seal(private_key), entry.key.mode)
+
+    def _combined(self, entry: Entry, made: _Made) -> FileWrite:
+        """Put path and private key into one file: the key that is written with it, or else the one that is there."""
+        place, mode = f"{entry.address}/{KEY_FILE}", entry.key.mode
+        keys = [write for write in made.writes if write.path == place]
+        keys = keys or [FileWrite(place, self._read_key(entry.address)[0], mode)]
+        path = encode_certificates(self._path(entry))
+        return FileWrite(f"{entry.address}/{COMBINED_FILE}", path + keys[0].content, mode)
 
     def _read_key(self, address: Address) -> tuple[bytes, str]:
         """Give what stands in the file of an entry's private key, and the name of that file."""
@@ -265,7 +273,7 @@ class _Run:
         left = leftovers(entry, self._observed).items()
         files = {name: listed for name, listed in left if name not in change.removes}
         for name in file_names(entry):
-            files[name] = written.get(name) or digest(found.file(name).content)
+            files[name] = None if name == COMBINED_FILE else written.get(name) or digest(found.file(name).content)
         name, protection = key_file(entry), entry.key.protection
         mark = None
         if name in files:

@@ -15,7 +15,7 @@ from certgen.model import Section
 from certgen.protection import KeysInGit
 from certgen.spec.document import compose
 from certgen.store.files import read_file
-from certgen.tree import KEY_FILE, FileKind
+from certgen.tree import COMBINED_FILE, KEY_FILE, FileKind
 
 _PEM: Final = re.compile(
     rb"-----BEGIN ((?:[A-Z0-9]+ )*)PRIVATE KEY-----(?:\\[rn]|\s)+(Proc-Type: 4,ENCRYPTED)?([A-Za-z0-9+/=]{16,})?"
@@ -84,4 +84,6 @@ def _fixture_of(path: Path) -> str | None:
 
 def _is_fixture(path: Path, fixtures: frozenset[str]) -> bool:
     parts = path.parts[-4:]
-    return len(parts) == 4 and parts[0] in fixtures and parts[1] in set(Section) and parts[3] == KEY_FILE
+    return (
+        len(parts) == 4 and parts[0] in fixtures and parts[1] in set(Section) and parts[3] in {KEY_FILE, COMBINED_FILE}
+    )

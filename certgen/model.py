@@ -242,6 +242,8 @@ class Snippet:
     artifacts: tuple[Artifact, ...]
     allow: tuple[Address, ...] | None = None
     """Those that it accepts among all whom the entry's trust lets in; None for all of them."""
+    is_combined: bool = False
+    """Whether it reads the certification path and the private key from one file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from certgen.tree import (
     ABSENT,
     ATTRIBUTES_FILE,
     CERTIFICATE_FILE,
+    COMBINED_FILE,
     IGNORE_FILE,
     KEY_FILE,
     MANIFEST_FILE,
@@ -29,6 +30,7 @@ from certgen.tree import (
     NOTHING,
     PRIVATE_KEY_FILES,
     SEALED_KEY_FILE,
+    SECRET_FILES,
     TRUST_FILE,
     FileKind,
     FileState,
@@ -148,15 +150,23 @@ def _observe_entry(
 ) -> ObservedEntry:
     certificates, problem = _certificates(files.get(CERTIFICATE_FILE, ABSENT))
     anchors, _ = _certificates(files.get(TRUST_FILE, ABSENT))
-    keys = {name: _without_content(files[name]) for name in PRIVATE_KEY_FILES if name in files}
+    keys = {name: _without_content(files[name]) for name in SECRET_FILES if name in files}
     return ObservedEntry(
         certificate=certificates[0] if certificates else None,
         certificate_problem=problem,
         path=tuple(certificates[1:]),
         key=_observe_key(files, entry, recorded),
         anchors=anchors or None,
+        is_combined=_is_combined(files),
         files={**files, **keys},
     )
+
+
+def _is_combined(files: Mapping[str, FileState]) -> bool:
+    """Whether the combined file holds what it is made of; its content goes no further."""
+    states = [files.get(name, ABSENT) for name in (COMBINED_FILE, CERTIFICATE_FILE, KEY_FILE)]
+    is_there = all(state.kind is FileKind.FILE for state in states)
+    return is_there and states[0].content == states[1].content + states[2].content
 
 
 def _without_content(state: FileState) -> FileState:
@@ -271,5 +281,6 @@ def _with_signer(entry: ObservedEntry, by_name: Mapping[bytes, Mapping[str, Cert
         signer,
         entry.key,
         entry.anchors,
+        entry.is_combined,
         entry.files,
     )

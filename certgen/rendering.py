@@ -10,12 +10,12 @@ from typing import Final
 from certgen.consumers.census import Census
 from certgen.consumers.options import Options
 from certgen.consumers.port import Deployment, Fault
-from certgen.consumers.registry import find_consumer
+from certgen.consumers.registry import find_consumer, is_combined
 from certgen.diagnostics import Diagnostic, Route, Severity
 from certgen.model import Artifact, Bundle, Entry, Snippet
 from certgen.spec.references import ReferencedFiles
 from certgen.spec.schema import SnippetRequests, Spec
-from certgen.tree import OWN_FILES
+from certgen.tree import COMBINED_FILE, OWN_FILES, can_combine
 
 UNUSED: Final = "unused-option"
 """The fault of an option that the entry's role has no use for; an inherited one is meant for others."""
@@ -82,7 +82,9 @@ class _Studio:
         self.problems += [_located(fault, route, place) for fault in faults]
         is_sound = len(contents) == len(options.named_files) and not any(map(_is_error, faults))
         artifacts = tuple(consumer.render(deployment, options)) if is_sound else ()
-        return Snippet(name, artifacts, consumer.allowed(deployment, options))
+        if is_combined(name) and is_sound and not can_combine(entry):
+            self.problems.append(_located(_uncombined(entry), route, place))
+        return Snippet(name, artifacts, consumer.allowed(deployment, options), is_combined=is_combined(name))
 
     def _refuse_same_names(self, entry: Entry, snippets: Iterable[Snippet]) -> None:
         """Refuse a file that is another's, or another's folder: on some file systems also where case alone differs."""
@@ -96,6 +98,14 @@ class _Studio:
                     self.problems.append(_taken(entry, snippet, artifact, owner))
                 files.setdefault(name, f"the {artifact.name} of `{snippet.consumer}`")
                 folders.setdefault(folder, f"the folder {artifact.name.rpartition('/')[0]}/ of `{snippet.consumer}`")
+
+
+def _uncombined(entry: Entry) -> Fault:
+    where = "elsewhere" if entry.public_key is not None else "sealed"
+    message = f"{entry.address} gets no {COMBINED_FILE}, since its private key is {where}"
+    return Fault(
+        "not-combined", message, "make it where it is used, of cert.pem and key.pem", severity=Severity.WARNING
+    )
 
 
 def _taken(entry: Entry, snippet: Snippet, artifact: Artifact, owner: str) -> Diagnostic:

@@ -19,13 +19,17 @@ SEALED_KEY_FILE: Final = f"{KEY_FILE}.age"
 PRIVATE_KEY_FILES: Final = (KEY_FILE, SEALED_KEY_FILE)
 TRUST_FILE: Final = "ca.pem"
 SPARE_KEY_FILE: Final = "key.pem.orig"
+COMBINED_FILE: Final = "combined.pem"
+"""The certification path and then the private key, where a consumer asks for it."""
+SECRET_FILES: Final = (*PRIVATE_KEY_FILES, COMBINED_FILE)
+"""The names under which an entry's private key stands; the manifest keeps no digest of what is in clear."""
 MANIFEST_FILE: Final = "manifest.json"
 IGNORE_FILE: Final = ".gitignore"
 ATTRIBUTES_FILE: Final = ".gitattributes"
 TREE_FILES: Final = (MANIFEST_FILE, IGNORE_FILE, ATTRIBUTES_FILE)
 """The files of the tree itself."""
 MACHINE_FOLDER: Final = ".certgen"
-OWN_FILES: Final = (CERTIFICATE_FILE, *PRIVATE_KEY_FILES, TRUST_FILE, SPARE_KEY_FILE, "combined.pem")
+OWN_FILES: Final = (CERTIFICATE_FILE, *SECRET_FILES, TRUST_FILE, SPARE_KEY_FILE)
 """The names in an entry's folder that no snippet may take."""
 PUBLIC_MODE: Final = 0o644
 PRIVATE_MODE: Final = 0o600
@@ -42,7 +46,7 @@ LOCK_NOTE: Final = f"{MACHINE_FOLDER}/lock"
 KEPT_FROM_GIT: Final = (
     KEY_FILE,
     f"{SPARE_KEY_FILE}*",
-    "combined.pem",
+    COMBINED_FILE,
     "*.key",
     "*.p12",
     "*.pfx",
@@ -60,7 +64,18 @@ def file_names(entry: Entry) -> tuple[str, ...]:
         return ()
     key = () if entry.public_key else (key_file(entry),)
     trust = () if entry.is_ca else (TRUST_FILE,)
-    return (*key, CERTIFICATE_FILE, *trust, *(artifact.name for artifact in entry.artifacts))
+    combined = (COMBINED_FILE,) if is_combined(entry) else ()
+    return (*key, CERTIFICATE_FILE, *trust, *combined, *(artifact.name for artifact in entry.artifacts))
+
+
+def is_combined(entry: Entry) -> bool:
+    """Whether a consumer asks for one file of path and private key, and the key is one that can stand in it."""
+    return bool(entry.snippets) and any(snippet.is_combined for snippet in entry.snippets) and can_combine(entry)
+
+
+def can_combine(entry: Entry) -> bool:
+    """Whether an entry's private key is in the tree, and in clear."""
+    return entry.key.protection is None and entry.public_key is None
 
 
 def key_file(entry: Entry) -> str:
@@ -196,6 +211,8 @@ class ObservedEntry:
     key: ObservedKey = ObservedKey()
     anchors: tuple[Certificate, ...] | None = None
     """The certificates of its trust file; None where there is none that can be read."""
+    is_combined: bool = False
+    """Whether its combined file is just what stands in its certificate file and then in that of its private key."""
     files: Mapping[str, FileState] = field(default_factory=dict)
     """The files of its folder that were looked at, by name."""
 

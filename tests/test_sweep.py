@@ -19,7 +19,7 @@ from sweep.injection import Prepared, disturb, prepare
 from sweep.judgement import Verdict, faults_of_failed, is_committed, judge
 from sweep.points import KILL, Point
 from sweep.running import Certgen, Finished
-from sweep.scenarios import SCENARIOS, WHOLE
+from sweep.scenarios import SCENARIOS, SEALED
 from sweep.tracing import TRACED, Call, parse_trace
 from sweep.wholeness import faults_at_once, faults_of_finished, lost_keys, touched
 
@@ -60,7 +60,7 @@ class Bench:
 
     def __init__(self, folder: Path, sabotage: str = "") -> None:
         self._folder = folder
-        self.certgen = Certgen(folder / "server", WHOLE, sabotage)
+        self.certgen = Certgen(folder / "server", SEALED, sabotage)
         self._prepared: dict[str, Prepared] = {}
 
     def prepared(self, name: str) -> Prepared:

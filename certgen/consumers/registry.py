@@ -30,5 +30,10 @@ def options_model(name: str) -> type[Options]:
     return model
 
 
+def is_combined(name: str) -> bool:
+    """Whether a consumer reads path and private key from one file: its package says so with `COMBINED`."""
+    return bool(getattr(_module(name), "COMBINED", False))
+
+
 def _module(name: str) -> ModuleType:
     return import_module(f"{consumers.__name__}.{name}")

@@ -67,6 +67,19 @@ class Case:
         self.reasons += self._issuer_reasons(self.certificate)
         self.reasons += self._time_reasons(self.certificate, now, requests)
 
+    def as_it_is(self, now: datetime) -> Projection:
+        """Give what those below will meet where nothing is signed."""
+        certificate = self.certificate
+        term = Term(certificate.not_before, certificate.not_after) if certificate else None
+        return Projection(
+            key_id=certificate.key_id if certificate else None,
+            certificate=certificate,
+            was=certificate,
+            term=term or new_term(self.entry, self.term_above, now),
+            subject=certificate.subject if certificate else self.entry.template.subject,
+            can_sign=certificate is not None and self.key.is_here,
+        )
+
     def _absence(self) -> Reason:
         if self.found.certificate_problem:
             return Reason(ReasonCode.UNREADABLE, self.found.certificate_problem, what=CERTIFICATE_FILE)

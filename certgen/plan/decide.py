@@ -10,7 +10,7 @@ from certgen.model import Address, Bundle, Certificate, Entry, Issuance
 from certgen.plan import notices
 from certgen.plan.authorities import Projection, certificate_of_key, known_certificate, supplied_projection
 from certgen.plan.case import Case
-from certgen.plan.derived import Outputs, judge_artifacts, judge_derived, judge_trust, judge_trust_widening
+from certgen.plan.derived import Outputs, judge_derived, judge_outputs, judge_trust, judge_trust_widening
 from certgen.plan.housekeeping import foreign_files, mode_changes, removals, removed_orphans, tree_files, tree_warnings
 from certgen.plan.keys import KeyEvidence, judge_key
 from certgen.plan.orders import action, in_order, kept_key_id, key_fate, key_order, rewrapping
@@ -27,7 +27,16 @@ from certgen.plan.values import (
     Signing,
     Widening,
 )
-from certgen.tree import PRIVATE_KEY_FILES, TRUST_FILE, KeyState, Observed, file_names, key_file
+from certgen.tree import (
+    CERTIFICATE_FILE,
+    COMBINED_FILE,
+    PRIVATE_KEY_FILES,
+    TRUST_FILE,
+    KeyState,
+    Observed,
+    file_names,
+    key_file,
+)
 
 _NO_REQUESTS = Requests()
 
@@ -183,10 +192,11 @@ class _Decision:
         self._require_consent(case)
         fate = key_fate(case)
         seal = [case.key.seal_again] if case.key.seal_again is not None and fate is KeyFate.KEPT else []
-        trust, outputs = self._judge_trust(case), self._judge_artifacts(entry)
+        is_here = fate is not KeyFate.ELSEWHERE
+        trust, outputs = self._judge_trust(case), self._judge_outputs(entry, is_rewritten=is_here)
         is_new_file = fate is KeyFate.NEW or case.key.seal_again is not None
         unwritten = {key_file(entry) if not is_new_file else "", TRUST_FILE if not trust else ""}
-        unwritten |= {artifact.name for artifact in entry.artifacts} - set(outputs.files)
+        unwritten |= {COMBINED_FILE, *(artifact.name for artifact in entry.artifacts)} - set(outputs.files)
         change = Change(
             address,
             action(case),
@@ -218,9 +228,9 @@ class _Decision:
             self._widenings += judge_trust_widening(case.entry, case.found.anchors, self._projections)
         return judge_trust(case.entry, case.found, self._bundle, self._projections)
 
-    def _judge_artifacts(self, entry: Entry) -> Outputs:
+    def _judge_outputs(self, entry: Entry, *, is_rewritten: bool) -> Outputs:
         recorded = self._observed.manifest.entries.get(entry.address)
-        return judge_artifacts(entry, self._observed[entry.address], recorded)
+        return judge_outputs(entry, self._observed[entry.address], recorded, is_rewritten=is_rewritten)
 
     def _keep(self, case: Case) -> None:
         """Keep a certificate, and look at the files that are made from it and from those above it."""
@@ -231,7 +241,9 @@ class _Decision:
         derived = judge_derived(entry, certificate, case.found, self._bundle, self._projections)
         self._widenings += derived.widenings
         seal = [case.key.seal_again] if case.key.seal_again is not None else []
-        outputs, removes = self._judge_artifacts(entry), self._removals(case, is_new_key_file=bool(seal))
+        is_rewritten = case.key.is_here and bool(seal or CERTIFICATE_FILE in derived.files)
+        outputs = self._judge_outputs(entry, is_rewritten=is_rewritten)
+        removes = self._removals(case, is_new_key_file=bool(seal))
         reasons = (*seal, *derived.reasons, *outputs.reasons)
         if not reasons and not removes:
             self._kept.append(entry.address)
@@ -262,16 +274,7 @@ class _Decision:
         return (*moved, *names)
 
     def _project_kept(self, case: Case) -> None:
-        certificate = case.certificate
-        term = Term(certificate.not_before, certificate.not_after) if certificate else None
-        self._projections[case.entry.address] = Projection(
-            key_id=certificate.key_id if certificate else None,
-            certificate=certificate,
-            was=certificate,
-            term=term or new_term(case.entry, case.term_above, self._now),
-            subject=certificate.subject if certificate else case.entry.template.subject,
-            can_sign=certificate is not None and case.key.is_here,
-        )
+        self._projections[case.entry.address] = case.as_it_is(self._now)
 
     def _project_signed(self, case: Case, term: Term, fate: KeyFate) -> None:
         self._projections[case.entry.address] = Projection(

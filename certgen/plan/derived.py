@@ -10,7 +10,7 @@ from certgen.manifest import ManifestEntry, digest
 from certgen.model import Address, AnchorFile, Bundle, Certificate, Entry, Section
 from certgen.plan.authorities import Projection
 from certgen.plan.values import Reason, ReasonCode, TextChange, Widening
-from certgen.tree import CERTIFICATE_FILE, TRUST_FILE, FileKind, ObservedEntry
+from certgen.tree import CERTIFICATE_FILE, COMBINED_FILE, TRUST_FILE, FileKind, KeyState, ObservedEntry, is_combined
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +19,13 @@ class Outputs:
 
     reasons: tuple[Reason, ...]
     texts: tuple[TextChange, ...]
+    is_combined: bool = False
+    """Whether the one file of path and private key is among them."""
 
     @property
     def files(self) -> tuple[str, ...]:
         """Their names."""
-        return tuple(text.name for text in self.texts)
+        return (*((COMBINED_FILE,) if self.is_combined else ()), *(text.name for text in self.texts))
 
 
 Projections = Mapping[Address, Projection]
@@ -58,6 +60,22 @@ def judge_derived(
     return Derived(tuple(reasons), tuple(files), widenings)
 
 
+def judge_outputs(entry: Entry, found: ObservedEntry, recorded: ManifestEntry | None, *, is_rewritten: bool) -> Outputs:
+    """Compare all that consumers read beside certificates and keys with what it has to be.
+
+    Args:
+        entry: the entry, with its snippets rendered.
+        found: what is in its folder.
+        recorded: its line of the manifest.
+        is_rewritten: whether certificate or private key are written, and the key is here in clear.
+    """
+    outputs = judge_artifacts(entry, found, recorded)
+    if not is_combined(entry) or not (is_rewritten or found.key.state is KeyState.PRESENT):
+        return outputs
+    reasons = () if is_rewritten else _combined_reasons(found)
+    return Outputs((*reasons, *outputs.reasons), outputs.texts, is_combined=is_rewritten or bool(reasons))
+
+
 def judge_artifacts(entry: Entry, found: ObservedEntry, recorded: ManifestEntry | None) -> Outputs:
     """Compare an entry's rendered files with what its snippets render now.
 
@@ -80,6 +98,19 @@ def judge_artifacts(entry: Entry, found: ObservedEntry, recorded: ManifestEntry 
         else:
             reasons.append(Reason(ReasonCode.FILE_DRIFTED, "edited", what=artifact.name))
     return Outputs(tuple(reasons), tuple(texts))
+
+
+def _combined_reasons(found: ObservedEntry) -> tuple[Reason, ...]:
+    """Say why the file of path and private key is not what it is made of."""
+    match found.file(COMBINED_FILE).kind:
+        case FileKind.FILE if found.is_combined:
+            return ()
+        case FileKind.FILE:
+            return (Reason(ReasonCode.FILE_DRIFTED, "edited", what=COMBINED_FILE),)
+        case FileKind.ABSENT:
+            return (Reason(ReasonCode.MISSING, what=COMBINED_FILE),)
+        case _:
+            return (Reason(ReasonCode.UNREADABLE, what=COMBINED_FILE),)
 
 
 def path_above(entry: Entry, bundle: Bundle, certificate_of: CertificateOf) -> list[Certificate | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from certgen.diagnostics import Diagnostic, Severity, error
 from certgen.manifest import Manifest, ManifestEntry, digest, render_manifest, says_the_same
@@ -11,20 +11,24 @@ from certgen.plan.seals import seal_of
 from certgen.plan.values import Action, Change, ModeChange, Reason, ReasonCode, TreeFile
 from certgen.tree import (
     ATTRIBUTES_FILE,
+    COMBINED_FILE,
     IGNORE_FILE,
     MACHINE_FOLDER,
     MANIFEST_FILE,
     MARK,
     OWN_FILES,
     PRIVATE_KEY_FILES,
+    SECRET_FILES,
     FileKind,
     FileState,
     KeyState,
     ManifestState,
     Observed,
+    ObservedEntry,
     attributes_file,
     file_names,
     ignore_file,
+    is_combined,
     is_marked,
 )
 
@@ -63,8 +67,8 @@ def removals(
         if name in wanted or name in moved or state.kind is FileKind.ABSENT:
             continue
         is_free = f"{entry.address}/{name}" not in observed.protected
-        is_key = listed is None or name in PRIVATE_KEY_FILES
-        is_unmodified = not is_key and digest(state.content) == listed
+        is_key = listed is None or name in SECRET_FILES
+        is_unmodified = found.is_combined if name == COMBINED_FILE else not is_key and digest(state.content) == listed
         if state.kind is FileKind.FILE and is_free and (prune or is_unmodified):
             names.append(name)
             continue
@@ -114,21 +118,29 @@ def mode_changes(
     bundle: Bundle, observed: Observed, changes: Iterable[Change]
 ) -> tuple[tuple[ModeChange, ...], list[Diagnostic]]:
     """Find the private keys that stay and whose mode is not as asked; a file with two names is left as it is."""
-    written = {c.address for c in changes if not {*c.writes, *c.removes}.isdisjoint(PRIVATE_KEY_FILES)}
+    written = {f"{c.address}/{name}" for c in changes for name in (*c.writes, *c.removes) if name in SECRET_FILES}
     found: list[ModeChange] = []
     warnings: list[Diagnostic] = []
     for entry in bundle.entries:
-        key = observed[entry.address].key
-        is_ours = entry.supplied is None and entry.public_key is None and entry.address not in written
-        if not is_ours or key.state is KeyState.ABSENT or key.mode == entry.key.mode:
-            continue
-        if key.is_linked:
-            path = f"{entry.address}/{key.file}"
-            message = f"{path} has mode {key.mode:04o} and a second name elsewhere, a hard link; it keeps its mode"
-            warnings.append(_warning("linked-key", message, "put a copy in its place", path))
-        else:
-            found.append(ModeChange(entry.address, key.file, key.mode, entry.key.mode))
+        for name, mode, is_linked in _secrets(entry, observed[entry.address]):
+            path = f"{entry.address}/{name}"
+            if mode == entry.key.mode or path in written:
+                continue
+            if is_linked:
+                message = f"{path} has mode {mode:04o} and a second name elsewhere, a hard link; it keeps its mode"
+                warnings.append(_warning("linked-key", message, "put a copy in its place", path))
+            else:
+                found.append(ModeChange(entry.address, name, mode, entry.key.mode))
     return tuple(found), warnings
+
+
+def _secrets(entry: Entry, found: ObservedEntry) -> Iterator[tuple[str, int, bool]]:
+    """Give the files with an entry's private key that are there: name, mode, whether there is a second name."""
+    key, combined = found.key, found.file(COMBINED_FILE)
+    if entry.supplied is None and entry.public_key is None and key.state is not KeyState.ABSENT:
+        yield key.file, key.mode, key.is_linked
+    if is_combined(entry) and combined.kind is FileKind.FILE:
+        yield COMBINED_FILE, combined.mode, combined.is_linked
 
 
 def tree_files(
@@ -179,9 +191,8 @@ def recorded_entry(entry: Entry, observed: Observed) -> ManifestEntry | None:
     if found.certificate is None:
         return None
     closed, mark = seal_of(entry, observed)
-    files = {
-        name: closed if name in PRIVATE_KEY_FILES else digest(found.file(name).content) for name in file_names(entry)
-    }
+    files = {name: None if name in SECRET_FILES else digest(found.file(name).content) for name in file_names(entry)}
+    files |= {name: closed for name in PRIVATE_KEY_FILES if name in files}
     return ManifestEntry(found.certificate.key_id, {**leftovers(entry, observed), **files}, mark)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -24,7 +24,7 @@ _SSL_KINDS = {GeneralNameKind.URI: "URI", GeneralNameKind.EMAIL: "email"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Contexts:
+class Contexts:
     """The contexts of one party under one version of TLS."""
 
     server: ssl.SSLContext
@@ -49,7 +49,7 @@ class Encounters:
         self._roots = roots
         self._at = at
         self._contexts = {
-            (address, version): _contexts(party, version, ignores_time=at is not None)
+            (address, version): contexts_of(party, version, ignores_time=at is not None)
             for address, party in parties.items()
             if party.can_meet
             for version in Version
@@ -79,20 +79,10 @@ class Encounters:
 
     def _trial(self, server: Party, client: Party, name: GeneralName | None, version: Version) -> Trial:
         ours = self._contexts[server.entry.address, version]
-        theirs = self._contexts[client.entry.address, version]
-        asked = f"{name.value}" if name else None
-        if name is not None and name.kind in {GeneralNameKind.DNS, GeneralNameKind.IP}:
-            meeting = meet(ours.server, theirs.client, name.value.replace("*.", "any."))
-        else:
-            meeting = meet(ours.server, theirs.nameless, None)
-        refusal = meeting.refusal
-        if refusal is None and name is not None and name.kind in _SSL_KINDS:
-            borne = (_SSL_KINDS[GeneralNameKind(name.kind)], name.value)
-            if borne not in meeting.server_names:
-                refusal = Refusal(Side.CLIENT, Cause.WRONG_NAME, "name mismatch")
-        if refusal is None and self._at is not None:
-            refusal = self._refusal_by_date(server, client, self._at)
-        return Trial(str(version), asked, refusal)
+        trial = try_once(ours, self._contexts[client.entry.address, version], name, version)
+        if trial.refusal is None and self._at is not None:
+            return replace(trial, refusal=self._refusal_by_date(server, client, self._at))
+        return trial
 
     def _refusal_by_date(self, server: Party, client: Party, at: datetime) -> Refusal | None:
         """Judge the dates of both paths and of the roots above them, which ssl was told to ignore."""
@@ -104,15 +94,37 @@ class Encounters:
         return None
 
 
+def try_once(server: Contexts, client: Contexts, name: GeneralName | None, version: Version) -> Trial:
+    """Let a client and a server shake hands.
+
+    Args:
+        server: the contexts of the server.
+        client: the contexts of the client.
+        name: the one that the client asks for; None for none.
+        version: of TLS, that of the contexts.
+    """
+    if name is not None and name.kind in {GeneralNameKind.DNS, GeneralNameKind.IP}:
+        meeting = meet(server.server, client.client, name.value.replace("*.", "any."))
+    else:
+        meeting = meet(server.server, client.nameless, None)
+    refusal = meeting.refusal
+    if refusal is None and name is not None and name.kind in _SSL_KINDS:
+        borne = (_SSL_KINDS[GeneralNameKind(name.kind)], name.value)
+        if borne not in meeting.server_names:
+            refusal = Refusal(Side.CLIENT, Cause.WRONG_NAME, "name mismatch")
+    return Trial(str(version), name.value if name else None, refusal)
+
+
 def _cause_by_date(certificate: Certificate, at: datetime) -> Cause | None:
     if at > certificate.not_after:
         return Cause.EXPIRED
     return Cause.NOT_YET_VALID if at < certificate.not_before else None
 
 
-def _contexts(party: Party, version: Version, *, ignores_time: bool) -> _Contexts:
+def contexts_of(party: Party, version: Version, *, ignores_time: bool = False) -> Contexts:
+    """Make the contexts of a party that can meet others."""
     credentials, anchors = party.own(), party.anchors
-    return _Contexts(
+    return Contexts(
         server_context(credentials, anchors, version, ignores_time=ignores_time),
         client_context(credentials, anchors, version, ignores_time=ignores_time),
         client_context(credentials, anchors, version, checks_name=False, ignores_time=ignores_time),

@@ -110,6 +110,8 @@ class Challenge:
     obstacle: str | None = None
     after: Address | None = None
     """The entry of the spec after which the stranger is modelled."""
+    is_any_cause: bool = False
+    """Whether any refusal counts: a server that runs need not say why."""
 
     @property
     def judgement(self) -> Judgement:
@@ -119,9 +121,55 @@ class Challenge:
         refusals = [trial.refusal for trial in self.trials]
         wanted = (self.stranger.refused_by, self.stranger.cause)
         is_refused = bool(refusals) and all(
-            refusal is not None and (refusal.side, refusal.cause) == wanted for refusal in refusals
+            refusal is not None and (self.is_any_cause or (refusal.side, refusal.cause) == wanted)
+            for refusal in refusals
         )
         return Judgement.AS_EXPECTED if is_refused else Judgement.UNEXPECTED
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """A client and a server in the middle of a roll-out: one has its new files, the other those of before."""
+
+    server: Address
+    client: Address
+    old: Side
+    """Which of the two has its files of before."""
+    trials: tuple[Trial, ...] = ()
+    obstacle: str | None = None
+    """Why it could not be tried."""
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the two no longer talk."""
+        return any(trial.refusal is not None for trial in self.trials)
+
+
+@dataclass(frozen=True, slots=True)
+class RollOut:
+    """What a change of a tree does to those who talk, while some have it and others not yet."""
+
+    changed: int
+    """Entries with other certificates or trust than before."""
+    crossings: tuple[Crossing, ...]
+    waves: tuple[tuple[Address, ...], ...] | None
+    """An order that keeps working, those of one wave in any order; one wave, or none, where every order does, and
+    None where there is no such order."""
+    findings: tuple[Diagnostic, ...]
+    warnings: tuple[Diagnostic, ...] = ()
+    unknowns: tuple[Diagnostic, ...] = ()
+
+    @property
+    def judgement(self) -> Judgement:
+        """Whether every order keeps working."""
+        if self.findings:
+            return Judgement.UNEXPECTED
+        return Judgement.UNKNOWN if self.unknowns else Judgement.AS_EXPECTED
+
+    @property
+    def handshakes(self) -> int:
+        """How many were tried, those of before aside."""
+        return sum(len(crossing.trials) for crossing in self.crossings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +187,20 @@ class Proof:
     handshakes: int = 0
     dates_apart: bool = False
     """Whether dates were judged outside the handshakes."""
+    roll_out: RollOut | None = None
+    """The way from an older tree to this one, where that was asked for."""
 
     @property
     def judgement(self) -> Judgement:
         """The whole in a word: what is known to be wrong weighs more than what is not known."""
+        judgements = {self.of_tree, *((self.roll_out.judgement,) if self.roll_out is not None else ())}
+        if Judgement.UNEXPECTED in judgements:
+            return Judgement.UNEXPECTED
+        return Judgement.UNKNOWN if Judgement.UNKNOWN in judgements else Judgement.AS_EXPECTED
+
+    @property
+    def of_tree(self) -> Judgement:
+        """The tree by itself, whatever was there before."""
         if self.findings:
             return Judgement.UNEXPECTED
         return Judgement.UNKNOWN if self.unknowns else Judgement.AS_EXPECTED

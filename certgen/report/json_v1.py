@@ -11,7 +11,7 @@ from typing import Any, Final
 from certgen.apply import Outcome
 from certgen.diagnostics import Diagnostic
 from certgen.plan.values import Change, Plan
-from certgen.prove.values import Challenge, Encounter, Proof, Trial
+from certgen.prove.values import Challenge, Encounter, Proof, RollOut, Trial
 from certgen.report.plan import difference, plan_diagnostics
 
 VERSION: Final = 1
@@ -84,6 +84,28 @@ def proof(item: Proof) -> dict[str, Any]:
         "strangers": [_challenge(one) for one in item.challenges],
         "findings": diagnostics(item.findings),
         "not_judged": diagnostics(item.unknowns),
+        "roll_out": _roll_out(item.roll_out) if item.roll_out is not None else None,
+    }
+
+
+def _roll_out(way: RollOut) -> dict[str, Any]:
+    return {
+        "judgement": str(way.judgement),
+        "changed": way.changed,
+        "order": [[str(address) for address in wave] for wave in way.waves] if way.waves is not None else None,
+        "meetings": [
+            {
+                "server": str(one.server),
+                "client": str(one.client),
+                "old": str(one.old),
+                "broken": one.is_broken,
+                "handshakes": [_trial(trial) for trial in one.trials],
+                "obstacle": one.obstacle,
+            }
+            for one in way.crossings
+        ],
+        "findings": diagnostics((*way.findings, *way.warnings)),
+        "not_judged": diagnostics(way.unknowns),
     }
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from certgen.model import Address
-from certgen.prove.values import Encounter, Judgement, Proof, Stranger
+from certgen.prove.values import Crossing, Encounter, Judgement, Proof, RollOut, Stranger
 from certgen.report.paint import Painter, Style, plain, wrapped
+from certgen.tls.causes import Side
 
 LONGEST_LABEL: Final = 32
 """Characters of a row's label; of a longer one the middle is left out."""
@@ -47,7 +48,50 @@ def render_proof(proof: Proof, paint: Painter = plain, width: int | None = None)
         *_footnotes(proof, width),
         wrapped(_summary(proof), width, "  ").replace(proof.name, paint(proof.name, Style.STRONG), 1),
     ]
+    if proof.roll_out is not None:
+        lines += render_roll_out(proof.name, proof.roll_out, paint, width)
     return "\n".join(lines) + "\n"
+
+
+def render_roll_out(name: str, way: RollOut, paint: Painter, width: int | None) -> Iterator[str]:
+    """Write what a roll-out breaks: who gets in where while one of the two is old; then the orders that do not.
+
+    Args:
+        name: of the tree.
+        way: the roll-out.
+        paint: gives the colours.
+        width: the terminal's width in characters; None for no terminal.
+    """
+    yield ""
+    for old, title in ((Side.CLIENT, "client is old"), (Side.SERVER, "server is old")):
+        chosen = [one for one in way.crossings if one.old is old]
+        if any(one.is_broken or one.obstacle for one in chosen):
+            rows = tuple(dict.fromkeys(one.server for one in chosen))
+            columns = tuple(dict.fromkeys(str(one.client) for one in chosen))
+            cells = {(one.server, str(one.client)): _crossing(one) for one in chosen}
+            yield from _Table(title, rows, columns, cells).lines(paint, width or WIDTH)
+    yield wrapped(f"{name}: {_order(way)}", width, "  ").replace(name, paint(name, Style.STRONG), 1)
+
+
+def _crossing(one: Crossing) -> _Cell:
+    if one.obstacle is not None:
+        return _Cell("?", Style.WARNING)
+    return _Cell("NO", Style.ERROR) if one.is_broken else _Cell("yes", Style.ADDED)
+
+
+def _order(way: RollOut) -> str:
+    """Say in which orders a roll-out keeps working."""
+    entries = "one entry" if way.changed == 1 else f"{way.changed} entries"
+    if not way.changed:
+        return "nothing to roll out, the older tree has the same certificates and trust"
+    if way.waves is None:
+        return f"the roll-out of {entries} breaks in every order"
+    if way.judgement is Judgement.UNKNOWN:
+        return f"cannot tell whether the roll-out of {entries} keeps working, {way.handshakes} handshakes"
+    if len(way.waves) < 2:
+        return f"the roll-out of {entries} keeps working in any order, {way.handshakes} handshakes"
+    waves = ", then ".join(", ".join(map(str, wave)) for wave in way.waves)
+    return f"the roll-out of {entries} keeps working in one order: first {waves}"
 
 
 def _meetings(proof: Proof, paint: Painter, width: int) -> Iterator[str]:
@@ -149,7 +193,7 @@ def _summary(proof: Proof) -> str:
     tried = "one handshake" if proof.handshakes == 1 else f"{proof.handshakes} handshakes"
     if not (proof.handshakes or proof.findings or proof.unknowns):
         return f"{proof.name}: nothing to prove, since nobody connects to anybody"
-    match proof.judgement:
+    match proof.of_tree:
         case Judgement.AS_EXPECTED:
             return f"{proof.name}: proven, {tried}, all as expected"
         case Judgement.UNEXPECTED:

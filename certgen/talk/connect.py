@@ -107,9 +107,22 @@ def connect(identity: Identity, target: Target, version: Version | None = None, 
         context = client_context(identity.credentials, identity.anchors, version)
     except UnusableCredentialsError as reason:
         raise CertgenError([error("unreadable", f"{identity.name}: {reason}", where=identity.name)]) from None
-    context.set_alpn_protocols(["http/1.1"])
     if keylog is not None:
         context.keylog_filename = str(keylog)
+    return request(context, target)
+
+
+def request(context: ssl.SSLContext, target: Target) -> Answer:
+    """Send one request and take the answer.
+
+    Args:
+        context: the client's.
+        target: whom to ask for what.
+
+    Raises:
+        CertgenError: nobody listens there.
+    """
+    context.set_alpn_protocols(["http/1.1"])
     try:
         plain = socket.create_connection((target.host, target.port), SECONDS)
     except (OSError, UnicodeError) as reason:

@@ -15,7 +15,7 @@ from certgen.model import Entry
 from certgen.protection import Protection
 from certgen.rfc5280 import objects
 from certgen.sealing import age, passphrase
-from certgen.tree import KEY_FILE, FileKind, FileState, key_file
+from certgen.tree import CERTIFICATE_FILE, COMBINED_FILE, KEY_FILE, FileKind, FileState, is_combined, key_file
 
 
 def finding(code: str, message: str, where: str, help_: str | None = None) -> Diagnostic:
@@ -50,13 +50,25 @@ class KeyAudit:
         if state.kind is FileKind.ABSENT:
             yield self._absent(path, certificate)
             return
-        if state.mode & ~entry.key.mode:
-            message = f"{path} has mode {state.mode:04o}, asked is {entry.key.mode:04o}"
-            yield finding("key-mode", message, path, "`certgen apply` mends it, unless the file has a second name")
+        yield from _mode_faults(entry, path, state)
+        if is_combined(entry):
+            yield from self._combined(entry, state)
         if entry.key.protection is not None:
             yield self._sealed(entry, entry.key.protection, path)
         else:
             yield from _in_clear(path, state.content, certificate)
+
+    def _combined(self, entry: Entry, private_key: FileState) -> Iterator[Diagnostic]:
+        """Demand of the one file of path and private key that it holds both, and nothing else."""
+        path, certificate = f"{entry.address}/{COMBINED_FILE}", self.state(f"{entry.address}/{CERTIFICATE_FILE}")
+        state = self.state(path)
+        if state.kind is FileKind.ABSENT:
+            yield finding("file-missing", f"{path} is missing", path)
+            return
+        yield from _mode_faults(entry, path, state)
+        if state.content != certificate.content + private_key.content:
+            message = f"{path} is not its certificate file and then its private key"
+            yield finding("file-drifted", message, path, "`certgen apply` writes it anew")
 
     def _sealed(self, entry: Entry, protection: Protection, path: str) -> Diagnostic:
         """Judge a sealed key by what the manifest knows of its file: nobody looks into it here."""
@@ -75,6 +87,12 @@ class KeyAudit:
         if certificate and objects.key_id(objects.public_key_der(certificate.public_key())) in self.seen:
             return finding("key-gone", f"{path} was on this machine and is gone", path, "restore it")
         return Diagnostic(Severity.NOTE, "key-elsewhere", f"{path} is not on this machine", where=path)
+
+
+def _mode_faults(entry: Entry, path: str, state: FileState) -> Iterator[Diagnostic]:
+    if state.mode & ~entry.key.mode:
+        message = f"{path} has mode {state.mode:04o}, asked is {entry.key.mode:04o}"
+        yield finding("key-mode", message, path, "`certgen apply` mends it, unless the file has a second name")
 
 
 def _in_clear(path: str, content: bytes, certificate: x509.Certificate | None) -> Iterator[Diagnostic]:

@@ -12,7 +12,7 @@ from .injection import Prepared, apply_arguments, prepare
 from .judgement import Verdict, judge
 from .points import KILL, Point, calls_on_output
 from .running import Certgen, run_program
-from .scenarios import SCENARIOS, WHOLE, Scenario
+from .scenarios import SCENARIOS, SEALED, Scenario
 from .tracing import TRACED, UNTRACED
 
 
@@ -62,7 +62,7 @@ def prepare_all(folder: Path, scenarios: Iterable[Scenario] = SCENARIOS) -> dict
 
     folder: where what they start from stays.
     """
-    with Certgen(folder / "baseline", WHOLE) as certgen:
+    with Certgen(folder / "baseline", SEALED) as certgen:
         return {scenario.name: _checked(scenario, certgen, folder) for scenario in scenarios}
 
 
@@ -120,7 +120,7 @@ def judge_all(
     told: of each verdict as it is there.
     """
     idle: SimpleQueue[tuple[Certgen, Path]] = SimpleQueue()
-    workers = [(Certgen(folder / f"w{number}", WHOLE), folder / f"w{number}") for number in range(jobs)]
+    workers = [(Certgen(folder / f"w{number}", SEALED), folder / f"w{number}") for number in range(jobs)]
     for worker in workers:
         idle.put(worker)
 
