@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from certgen.diagnostics import CertgenError
@@ -18,7 +17,6 @@ from certgen.plan.derived import anchors_of, path_above
 from certgen.plan.housekeeping import leftovers, orphans, recorded_entry
 from certgen.plan.seals import seal_of
 from certgen.plan.values import Action, Change, KeySource, Plan, Signing, TreeFile
-from certgen.sealing.port import PrivateKey
 from certgen.signing import Signatures, Signed
 from certgen.store.writer import FileWrite, Writer
 from certgen.tree import (
@@ -41,6 +39,7 @@ from certgen.tree import (
     ignore_file,
     key_file,
 )
+from certgen.vault import IN_CLEAR, Vault, take_judged_key, take_key
 
 if TYPE_CHECKING:
     from certgen.signers.port import KeyRing
@@ -77,19 +76,6 @@ class Outcome:
     def is_empty(self) -> bool:
         """Whether nothing was done."""
         return not (self.written or self.removed or self.mended or self.is_resumed)
-
-
-@dataclass(frozen=True, slots=True)
-class Vault:
-    """What a run needs for private keys that are not written in clear."""
-
-    seal: Callable[[PrivateKey], bytes] = attrgetter("pem")
-    """Closes one as the spec asks."""
-    unsealed: Mapping[Address, PrivateKey] = field(default_factory=dict)
-    """Those that a plan needs open."""
-
-
-IN_CLEAR: Final = Vault()
 
 
 @dataclass(slots=True)
@@ -235,25 +221,25 @@ class _Run:
 
     def _sealed_again(self, entry: Entry) -> FileWrite:
         """Close a private key that is kept as the spec asks for now, or leave it in clear."""
-        private_key = PrivateKey(self._read_key(entry.address)[0])
+        private_key = take_judged_key(entry.address, self._observed, self._writer.tree, self._vault)
         return FileWrite(f"{entry.address}/{key_file(entry)}", self._vault.seal(private_key), entry.key.mode)
 
     def _combined(self, entry: Entry, made: _Made) -> FileWrite:
         """Put path and private key into one file: the key that is written with it, or else the one that is there."""
-        place, mode = f"{entry.address}/{KEY_FILE}", entry.key.mode
-        keys = [write for write in made.writes if write.path == place]
-        keys = keys or [FileWrite(place, self._read_key(entry.address)[0], mode)]
+        new = [write for write in made.writes if write.path == f"{entry.address}/{KEY_FILE}"]
+        if not new:
+            private_key = take_judged_key(entry.address, self._observed, self._writer.tree, self._vault)
+            new = [FileWrite(KEY_FILE, private_key.pem, entry.key.mode)]
         path = encode_certificates(self._path(entry))
-        return FileWrite(f"{entry.address}/{COMBINED_FILE}", path + keys[0].content, mode)
+        return FileWrite(f"{entry.address}/{COMBINED_FILE}", path + new[0].content, entry.key.mode)
 
     def _read_key(self, address: Address) -> tuple[bytes, str]:
         """Give what stands in the file of an entry's private key, and the name of that file."""
         supplied = self._bundle[address].supplied
         if supplied is not None and supplied.private_key_file is not None:
             return self._supplied_keys[supplied.private_key_file], supplied.private_key_file
-        path = f"{address}/{self._observed[address].key.file}"
-        opened = self._vault.unsealed.get(address)
-        return self._writer.tree.read([path])[path].content if opened is None else opened.pem, path
+        private_key, path = take_key(address, self._observed, self._writer.tree, self._vault)
+        return private_key.pem, path
 
     def _path(self, entry: Entry) -> list[bytes]:
         """Give the certification path that an entry shows: its own certificate, then intermediates, no root."""

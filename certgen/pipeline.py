@@ -37,6 +37,7 @@ from certgen.store.writer import writing
 from certgen.surveying import Survey, survey
 from certgen.tree import ABSENT, LOCK_NOTE, MANIFEST_FILE, NOBODY, PRIVATE_KEY_FILES, TREE_FILES, Observed, Vouched
 from certgen.unsealing import NO_SECRETS, Secrets, open_vault
+from certgen.vault import Vault
 
 __all__ = [
     "LoadedSpec",
@@ -299,7 +300,7 @@ def _apply(  # noqa: PLR0913, PLR0917 - as `apply_specs`
     return replace(outcome, recovery=recovery)
 
 
-def _open(planned: PlannedSpec, secrets: Secrets) -> application.Vault:
+def _open(planned: PlannedSpec, secrets: Secrets) -> Vault:
     return open_vault(planned.loaded.bundle, planned.plan, planned.observed, planned.tree, secrets)
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from certgen.apply import IN_CLEAR, Vault
 from certgen.certificates import UnreadableError, parse_certificates, parse_private_key
 from certgen.diagnostics import CertgenError, Diagnostic, error
 from certgen.model import Address, Bundle
@@ -25,6 +24,7 @@ from certgen.sealing.port import BadSecretError, CannotOpenError, PrivateKey, Un
 from certgen.store.files import find_entry_folder, read_file
 from certgen.store.tree import Tree
 from certgen.tree import CERTIFICATE_FILE, KEY_FILE, PRIVATE_KEY_FILES, SEALED_KEY_FILE, FileKind, Observed
+from certgen.vault import IN_CLEAR, Vault, identity_of
 
 _IDENTITY_HELP: Final = "name an age identity with `--identity FILE`, or in SOPS_AGE_KEY_FILE"
 _PASSPHRASE_HELP: Final = "give it with `--passphrase-file FILE`, or `--passphrase-fd N`"  # noqa: S105 - two options
@@ -144,7 +144,7 @@ def _opened(address: Address, observed: Observed, tree: Tree, unsealer: Unsealer
     path = f"{address}/{found.key.file}"
     try:
         private_key = unsealer.unseal(tree.read([path])[path].content)
-        identity = key_id(public_key_der(parse_private_key(private_key.pem).public_key()))
+        identity = identity_of(private_key)
     except (CannotOpenError, UnreadableError) as reason:
         help_ = f"use another secret, or make a new key with `--rekey {address}`"
         raise CertgenError([error("cannot-unseal", f"{path}: {reason}", help=help_, where=path)]) from None

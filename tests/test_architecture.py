@@ -27,7 +27,7 @@ FLOORS = (
     ("spec.supplied",),
     ("spec.inheritance", "spec.circles"),
     ("spec.resolve", "spec.checks", "plan", "rendering"),
-    ("signing",),
+    ("signing", "vault"),
     ("loading", "apply"),
     ("requests", "claims", "narrowing", "surveying", "unsealing", "clear_keys", "verify", "prove", "talk"),
     ("pipeline", "report", "live"),

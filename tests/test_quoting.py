@@ -149,6 +149,7 @@ def spec(*consumers: str, **texts: str) -> dict[str, Any]:
     }  # fmt: skip
     text = {**base, **texts}
     chosen = consumers or tuple(HOSTILE)
+    clients = {name: client for name in chosen if (client := HOSTILE[name].client) is not None}
     return {
         "version": 1,
         "cas": {"ca": {"common_name": text["ca"]}},
@@ -169,7 +170,7 @@ def spec(*consumers: str, **texts: str) -> dict[str, Any]:
                 },
                 "sans": [text["uri"], text["email"]],
                 "deploy_dir": text["deploy_dir"],
-                "snippets": {name: HOSTILE[name].client(text) for name in chosen},
+                "snippets": {name: client(text) for name, client in clients.items()},
             },
             "nameless": {"subject": {"organization": text["organization"]}, "common_name": f"b{text['common_name']}"},
         },

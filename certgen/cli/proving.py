@@ -93,7 +93,9 @@ def _spec_of(place: Place, loaded: tuple[LoadedSpec, ...]) -> LoadedSpec:
     having = [item for item in loaded if place.address in item.bundle.index]
     if len(having) > 1:
         message = f"{place.address} is in {' and '.join(item.bundle.name for item in having[:2])}"
-        raise CertgenError([error("ambiguous", message, help="name the one spec that is meant", where="--live")])
+        raise CertgenError(
+            [error("ambiguous-address", message, help="name the one spec that is meant", where="--live")]
+        )
     return (having or list(loaded))[0]
 
 

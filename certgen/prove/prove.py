@@ -59,15 +59,14 @@ def prove(  # noqa: PLR0913 - the tree and its two times, and how to go about it
         encounters, challenges = _try_all(gathered, now, at, progress, jobs)
         roll_out = _roll_out(gathered, against, progress, jobs) if against is not None else None
     except UnusableCredentialsError:
-        # They could be loaded a moment ago: somebody has replaced them since.
         message = f"the tree of {bundle.name} changed while it was being proven"
         raise CertgenError([error("tree-changed", message, help="prove it again", where=bundle.name)]) from None
     findings = Findings(gathered, at or now)
     return Proof(
-        name=bundle.name,
-        at=at or now,
-        encounters=encounters,
-        challenges=challenges,
+        bundle.name,
+        at or now,
+        encounters,
+        challenges,
         findings=(*findings.find(encounters, challenges), *faults_of_artifacts(bundle, tree)),
         unknowns=findings.unknowns(encounters, challenges),
         handshakes=sum(len(one.trials) for one in encounters) + sum(len(one.trials) for one in challenges),
