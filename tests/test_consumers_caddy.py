@@ -24,7 +24,7 @@ import pytest
 import yaml
 from consumer_case import Case, Hostile, call_by_proxy, proxy_options
 from cryptography import x509
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from programs import Running, Version, ask, ask_plain, eventually, free_port, require, running
 from remarks import codes
@@ -624,6 +624,7 @@ def word(adapting: Adapter, written: str) -> str:
 
 
 class TestQuote:
+    @settings(deadline=None)
     @given(st.text(st.characters(exclude_categories=["Cs", "Cc"])))
     def test_every_text_is_read_back_or_refused(self, adapting: Adapter, text: str) -> None:
         is_refused = "{" in text or "}" in text or ("\\" in text and "`" in text)
