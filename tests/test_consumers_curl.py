@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import ssl
 import subprocess
 import threading
@@ -153,7 +154,7 @@ class Shop:
     def without(self, pattern: str, place: Path, replacement: str = "") -> Path:
         """Give the client's file with something else in it."""
         text = self.configuration.read_text(encoding="utf-8")
-        changed = re.sub(pattern, replacement, text, flags=re.MULTILINE)
+        changed = re.sub(pattern, lambda _: replacement, text, flags=re.MULTILINE)
         assert changed != text
         place.write_text(changed, encoding="utf-8")
         return place
@@ -221,9 +222,17 @@ def test_a_server_that_refuses_it_is_told_from_one_that_answers(shop: Shop, vers
     assert re.search(r"curl: \(\d+\) (?s:.*)exit code [1-9]\d*$", answer.error), answer
 
 
-@pytest.mark.parametrize("ending", ["key.pem", "cert.pem"])
-def test_without_its_pair_it_goes_nowhere(shop: Shop, tmp_path: Path, ending: str) -> None:
-    broken = shop.without(f"/{ending}", tmp_path / "curl.conf", "/gone.pem")
+@pytest.mark.parametrize(
+    ("pattern", "replacement"),
+    [
+        ("/cert.pem", "/gone.pem"),
+        ("/key.pem", "/gone.pem"),
+        ("^key = .*", 'key = "{strangers}/key.pem"'),
+    ],
+)
+def test_without_its_pair_it_goes_nowhere(shop: Shop, tmp_path: Path, pattern: str, replacement: str) -> None:
+    shutil.copy(shop.strangers / "key.pem", tmp_path)
+    broken = shop.without(pattern, tmp_path / "curl.conf", replacement.format(strangers=tmp_path))
     with serving(shop.folder("servers/api")) as there:
         answer = curl(broken, *there, URL)
     assert answer.status is None
@@ -385,7 +394,7 @@ class TestQuote:
         """The folder of these tests has colons; without what is written before them the certificate is not found."""
         with serving(shop.folder("servers/api")) as there:
             path = quote(str(shop.folder("clients/checkout") / "cert.pem"))
-            naive = shop.without("^cert =.*", tmp_path / "naive.conf", f"cert = {path}".replace("\\", "\\\\"))
+            naive = shop.without("^cert =.*", tmp_path / "naive.conf", f"cert = {path}")
             answer = curl(naive, *there, URL)
         assert answer.status is None
         assert "could not load PEM client certificate" in answer.error

@@ -9,6 +9,7 @@ import shutil
 import socket
 import ssl
 import threading
+from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -61,6 +62,7 @@ SPEC = """
         snippets:
           traefik: {listen: "127.0.0.1:$checkout", upstream: "127.0.0.1:$server", server_name: eu.api.shop.example}
       posing: {sans: eu.api.shop.example}
+      ambiguous: {common_name: 'x",CN="checkout'}
       by-address:
         deploy_dir: $tree/clients/by-address
         snippets: {traefik: {listen: "127.0.0.1:$by_address", upstream: "127.0.0.1:$server"}}
@@ -180,14 +182,16 @@ class _Quiet(ThreadingHTTPServer):
 
 
 @contextmanager
-def program(port: int, identity: Path | None = None, version: Version | None = None) -> Iterator[None]:
+def program(
+    port: int, identity: Path | None = None, version: Version | None = None, anchors: Path | None = None
+) -> Iterator[None]:
     """Run the echo for the length of a `with`; with an identity it speaks mTLS, with one version of TLS."""
     server = _Quiet(("127.0.0.1", port), _Echo)
     if identity is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version, context.maximum_version = TLS[version or "1.2"], TLS[version or "1.3"]
         context.load_cert_chain(identity / "cert.pem", identity / "key.pem")
-        context.load_verify_locations(identity / "ca.pem")
+        context.load_verify_locations((anchors or identity) / "ca.pem")
         context.verify_mode = ssl.CERT_REQUIRED
         server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -291,11 +295,23 @@ class TestServer:
             'Subject="O=Shop BV,CN=checkout";Issuer="CN=issuing";'
             'SAN="checkout.shop.example,spiffe://shop.example/checkout",Subject="CN=issuing";Issuer="CN=root"'
         )
-        pem = "".join((shop.folder("clients/checkout") / "cert.pem").read_text().split("-----")[2].split())
-        assert unquote(headers["x-forwarded-tls-client-cert"]).startswith(pem)
         assert headers["x-forwarded-for"] == "127.0.0.1"
         assert headers["x-shop"] == "kept"
         assert "admin" not in json.dumps(headers)
+
+    @pytest.mark.usefixtures("api")
+    def test_a_subject_is_told_without_an_escape_and_the_certificate_as_it_is(self, shop: Shop) -> None:
+        identity = shop.folder("clients/ambiguous")
+        headers = visit(caller(identity), shop.ports["api"]).told["headers"]
+        info = unquote_plus(headers["x-forwarded-tls-client-cert-info"])
+        assert info.startswith('Subject="CN=x",CN="checkout";')
+        shown = x509.load_der_x509_certificate(b64decode(unquote(headers["x-forwarded-tls-client-cert"]).split(",")[0]))
+        assert shown == certificate_in(identity / "cert.pem")
+
+    @pytest.mark.usefixtures("api")
+    def test_plain_http_reaches_no_program(self, shop: Shop) -> None:
+        answer = ask_plain(f"http://127.0.0.1:{shop.ports['api']}/")
+        assert (answer.status, answer.body) == (404, "404 page not found\n")
 
     @pytest.mark.usefixtures("api")
     def test_under_tls_1_2_only_ciphers_with_forward_secrecy_and_integrity_serve(self, shop: Shop) -> None:
@@ -518,6 +534,23 @@ class TestClient:
         assert eventually(lambda: checkout.words().count(reason) > before)
         with program(shop.ports["server"], shop.folder("servers/api"), version):
             assert shop.asked("checkout")[0] == 200
+
+    def test_a_server_that_refuses_it_is_told_from_one_that_it_does_not_believe(
+        self, shop: Shop, checkout: Running
+    ) -> None:
+        strangers = shop.scene.output / "strange/servers/api"
+        with program(shop.ports["server"], shop.folder("servers/api"), "1.2", strangers):
+            assert shop.asked("checkout")[0] == 502
+        assert eventually(lambda: "502 Bad Gateway" in checkout.words())
+
+    @pytest.mark.usefixtures("checkout")
+    def test_every_header_of_a_program_arrives(self, shop: Shop) -> None:
+        with program(shop.ports["server"], shop.folder("servers/api")):
+            connection = http.client.HTTPConnection("127.0.0.1", shop.ports["checkout"], timeout=10)
+            connection.request("GET", "/", headers={"X_Shop": "kept", "X.Shop": "kept too"})
+            headers = json.loads(connection.getresponse().read())["headers"]
+            connection.close()
+        assert (headers["x_shop"], headers["x.shop"]) == ("kept", "kept too")
 
     @pytest.mark.usefixtures("checkout")
     def test_no_session_is_resumed(self, shop: Shop) -> None:

@@ -42,11 +42,6 @@ def judge(deployment: Deployment, _options: CurlOptions) -> Iterator[Fault]:
     if not deployment.is_client:
         message = f"curl connects to others, and {deployment.entry.address} does not"
         yield Fault("unused-option", message, "remove it")
-        return
-    try:
-        quote(deployment.entry.deploy_dir)
-    except UnquotableError as reason:
-        yield Fault("not-quotable", str(reason), "choose another folder", field="deploy_dir")
 
 
 def allowed(_deployment: Deployment, _options: CurlOptions) -> tuple[Address, ...] | None:
