@@ -69,12 +69,12 @@ def knock_https(knock: Knock) -> Answer:
 class Hostile:
     """How hostile texts get into what a consumer renders, and what must stay as it is.
 
-    server, client: options with the texts `listen`, `upstream`, `allow`, and `server`, `server_name`; no client where
-        one cannot ask for the consumer.
+    server, client: options with the texts `listen`, `upstream`, `allow`, and `server`, `server_name`; None where the
+        consumer is not for that role.
     shape: of the rendered files, by path; what a text must not change. It raises where a file is not one any more.
     """
 
-    server: Callable[[Mapping[str, str]], Options]
+    server: Callable[[Mapping[str, str]], Options] | None
     client: Callable[[Mapping[str, str]], Options] | None
     shape: Callable[[Mapping[str, str], Path], Mapping[str, str]]
 
