@@ -1602,6 +1602,7 @@ CASE = Case(
     server_options=lambda port: {"standalone": True, "listen": f"127.0.0.1:{port}"},
     call=call_by_proxy(standalone),
     client_options=lambda visit: {"standalone": True, **proxy_options(visit)},
+    reload=Running.reload,
     hostile=Hostile(
         server=lambda text: {
             "listen": text["listen"], "upstream": text["upstream"], "allow": [text["allow"]], "standalone": True

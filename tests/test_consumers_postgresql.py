@@ -315,12 +315,18 @@ def test_a_service_without_a_host_takes_the_one_of_the_connection_string_and_che
 # TLS itself
 
 
-def handshake(port: int, context: ssl.SSLContext, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
-    """Shake hands as PostgreSQL wants it: it is asked for TLS first."""
+def dial(port: int) -> socket.socket:
+    """Connect, and ask for TLS."""
     plain = socket.create_connection(("127.0.0.1", port), timeout=10)
+    plain.sendall(struct.pack("!ii", 8, 80877103))
+    assert plain.recv(1) == b"S"
+    return plain
+
+
+def handshake(port: int, context: ssl.SSLContext, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
+    """Shake hands, after TLS was asked for."""
+    plain = dial(port)
     try:
-        plain.sendall(struct.pack("!ii", 8, 80877103))
-        assert plain.recv(1) == b"S"
         return context.wrap_socket(plain, server_hostname="localhost", session=session)
     except BaseException:
         plain.close()
@@ -679,6 +685,8 @@ CASE = Case(
     call=call,
     client_options=lambda visit: {"upstream": f"127.0.0.1:{visit.port}", "server_name": visit.name},
     knock=knock,
+    reload=Running.reload,
+    dial=dial,
     hostile=Hostile(
         server=lambda text: {
             "listen": text["listen"], "allow": [text["allow"]], "users": {"clients/checkout": text["unit"]},

@@ -703,6 +703,7 @@ CASE = Case(
     call=call_by_proxy(ready),
     client_options=proxy_options,
     allows=False,
+    reload=Running.reload,
     hostile=Hostile(
         server=lambda text: {"listen": text["listen"], "upstream": text["upstream"]},
         client=lambda text: {"upstream": text["server"], "server_name": text["server_name"]},
