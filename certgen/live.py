@@ -11,7 +11,7 @@ from typing import Final
 
 from certgen.diagnostics import CertgenError, Diagnostic, error
 from certgen.model import Address, Bundle, Certificate, Entry
-from certgen.prove.expectations import clients_of, may_talk, servers_of, turned_away_by
+from certgen.prove.expectations import clients_of, may_talk, servers_of, trusts, turned_away_by
 from certgen.prove.parties import Gathered, Party, gather
 from certgen.prove.prove import Progress, attempt_all
 from certgen.prove.shadow import Shadow
@@ -179,14 +179,18 @@ class _House:
         return Challenge(self._place.address, stranger, trials, is_any_cause=True)
 
     def _stranger(self, stranger: Stranger, models: list[Entry]) -> Credentials | None:
-        """Give what a stranger shows; a server's certificate is one of the spec's own."""
+        """Give what a stranger shows; a server's certificate is one of the spec's own, which the server would trust."""
         match stranger:
             case Stranger.OTHER_AUTHORITY if models:
                 return self._shadow.credentials(models[0], None)
             case Stranger.SERVER_AS_CLIENT:
-                return next((party.own() for party in self._gathered.parties.values() if _is_server_alone(party)), None)
+                parties = filter(_is_server_alone, self._gathered.parties.values())
+                return next((party.own() for party in parties if self._trusts(party.entry)), None)
             case _:
                 return None
+
+    def _trusts(self, other: Entry) -> bool:
+        return trusts(self._server, other, self._gathered.bundle, self._gathered.roots)
 
     def _trials(self, context_for: Callable[[Version], ssl.SSLContext]) -> tuple[Trial, ...]:
         """Call once for each version of TLS; one that the server does not speak is no refusal of the caller."""

@@ -18,7 +18,7 @@ ca: # one CA; for several, or for intermediates, write `cas:`
 servers: # serverAuth: what clients connect to, by these names
   api:
     sans: [api.example.test, localhost, 127.0.0.1]
-    # snippets: [nginx]     configuration for nginx, envoy, go; docs/snippets.md has the options
+    # snippets: [nginx]     configuration for nginx, and for others: docs/snippets.md
 
 clients: # clientAuth: who connects
   checkout:

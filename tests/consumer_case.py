@@ -4,6 +4,7 @@
 `test_quoting.py` tries hostile texts on it.
 """
 
+import socket
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -65,16 +66,25 @@ def knock_https(knock: Knock) -> Answer:
     )  # fmt: skip
 
 
+def dial_plain(port: int) -> socket.socket:
+    """Connect to a server that speaks TLS from the first byte."""
+    return socket.create_connection(("127.0.0.1", port), timeout=10)
+
+
+def by_itself(_started: Running) -> None:
+    """Do nothing: the server sees for itself that its files have changed."""
+
+
 @dataclass(frozen=True)
 class Hostile:
     """How hostile texts get into what a consumer renders, and what must stay as it is.
 
-    server, client: options with the texts `listen`, `upstream`, `allow`, and `server`, `server_name`; no client where
-        one cannot ask for the consumer.
+    server, client: options with the texts `listen`, `upstream`, `allow`, and `server`, `server_name`; None where the
+        consumer is not for that role.
     shape: of the rendered files, by path; what a text must not change. It raises where a file is not one any more.
     """
 
-    server: Callable[[Mapping[str, str]], Options]
+    server: Callable[[Mapping[str, str]], Options] | None
     client: Callable[[Mapping[str, str]], Options] | None
     shape: Callable[[Mapping[str, str], Path], Mapping[str, str]]
 
@@ -89,6 +99,8 @@ class Case:
     call: calls a server by what was rendered for a client, and gives what came back. The error has what its log says.
     client_options: of its snippet.
     knock: how a server is called otherwise.
+    reload: has a server take files that were renewed, or does nothing where it does so itself; None where it cannot.
+    dial: connects to a server, up to where TLS begins.
     allows: whether `allow` is an option.
     hostile: None where nothing of a spec reaches a language.
     """
@@ -99,6 +111,8 @@ class Case:
     call: Callable[[Visit], Answer] | None = None
     client_options: Callable[[Visit], Options] = lambda _: {}
     knock: Callable[[Knock], Answer] = knock_https
+    reload: Callable[[Running], None] | None = None
+    dial: Callable[[int], socket.socket] = dial_plain
     allows: bool = True
     hostile: Hostile | None = None
 

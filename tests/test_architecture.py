@@ -169,7 +169,7 @@ def test_each_library_has_its_doors(name: str) -> None:
         assert name in DOORS[library], f"{name} imports {library}"
 
 
-CONSUMER_SEES = {"census", "port", "options", "templates", "callers", "proxying"}
+CONSUMER_SEES = {"census", "naming", "port", "options", "templates", "callers", "proxying"}
 """What of the wing a consumer may lean on, beside the model."""
 
 

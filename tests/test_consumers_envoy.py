@@ -21,7 +21,7 @@ from typing import Any, get_args
 
 import pytest
 import yaml
-from consumer_case import Case, Hostile, call_by_proxy, proxy_options
+from consumer_case import Case, Hostile, by_itself, call_by_proxy, proxy_options
 from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
@@ -726,6 +726,7 @@ CASE = Case(
     serve=bootstrapped,
     call=call_by_proxy(bootstrapped),
     client_options=proxy_options,
+    reload=by_itself,
     hostile=Hostile(
         server=lambda text: {"listen": text["listen"], "upstream": text["upstream"], "allow": [text["allow"]]},
         client=lambda text: {"upstream": text["server"], "server_name": text["server_name"]},

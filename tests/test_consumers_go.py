@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from consumer_case import Case, Hostile, Visit
+from consumer_case import Case, Hostile, Visit, by_itself
 from consumers_go import Site, certgen_apply, client, hammering, probing, resumed, resumes, serving
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -543,6 +543,7 @@ CASE = Case(
     server_options=lambda _: {"example": True},
     call=call_by_example,
     client_options=lambda _: {"example": True},
+    reload=by_itself,
     hostile=Hostile(
         server=lambda text: {"allow": [text["allow"], "clients/nameless"], "example": True},
         client=lambda _: {"example": True},

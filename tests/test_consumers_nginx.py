@@ -33,12 +33,13 @@ from remarks import Remark, codes, load, remarks, rendered
 from scene import Scene, take_snapshot
 from scene import load as certificate_in
 
-from certgen.consumers.nginx import distinguished_name, quote
+from certgen.consumers.naming import openssl_name
+from certgen.consumers.nginx import quote
 from certgen.consumers.templates import UnquotableError
 from certgen.diagnostics import CertgenError
 from certgen.model import Address
 from certgen.rfc5280.objects import from_name
-from certgen.rfc5280.vocabulary import DistinguishedName, NameAttribute
+from certgen.rfc5280.vocabulary import DistinguishedName
 
 VERSIONS: tuple[Version, ...] = ("1.2", "1.3")
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -838,7 +839,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 def test_the_client_of_a_name_is_let_in_and_its_twin_is_not(registry: Registry, name: str) -> None:
     number = registry.numbers[name]
     right, twin = (registry.site.ask(f"clients/{who}-{number}") for who in ("right", "twin"))
-    subject = distinguished_name(registry.subjects[f"clients/right-{number}"])
+    subject = openssl_name(registry.subjects[f"clients/right-{number}"])
     assert (right.status, twin.status) == (200, 403), subject
     assert right.body == f"TLSv1.3 {subject}\n"
 
@@ -876,7 +877,7 @@ def test_every_attribute_of_the_language_at_once_is_compared_for_subject_and_iss
         assert [running.ask(who).status for who in kept_out] == [403] * 3
         subject = from_name(certificate_in(scene.tree / "clients/right/cert.pem").subject)
         assert len(subject.attributes) == sum(map(len, EVERY_ATTRIBUTE.values())) + 1
-        assert running.ask("clients/right").body == f"TLSv1.3 {distinguished_name(subject)}\n"
+        assert running.ask("clients/right").body == f"TLSv1.3 {openssl_name(subject)}\n"
 
 
 def test_clients_of_one_subject_under_two_issuers_are_told_apart(tmp_path: Path) -> None:
@@ -1334,51 +1335,6 @@ def test_a_word_is_quoted_where_it_has_to_be(text: str, word: str) -> None:
     assert quote(text) == word
 
 
-# Distinguished names, as OpenSSL writes them
-
-
-def openssl_says(folder: Path, values: Sequence[str]) -> str:
-    """Ask OpenSSL how it writes, by RFC 2253, a subject that has these organizations."""
-    subject = x509.Name([A(NameOID.ORGANIZATION_NAME, value) for value in values])
-    key = new_key("ecdsa-p256")
-    builder = x509.CertificateBuilder(subject, subject, key.public_key(), 1, NOW, NOW + timedelta(days=1))
-    (folder / "one.pem").write_bytes(_signed(builder, key).public_bytes(Encoding.PEM))
-    command: list[str | Path] = [
-        "openssl",
-        "x509",
-        "-in",
-        folder / "one.pem",
-        "-noout",
-        "-subject",
-        "-nameopt",
-        "RFC2253",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return done.stdout.removesuffix("\n").removeprefix("subject=")
-
-
-def test_every_character_is_escaped_as_openssl_does_wherever_it_stands(tmp_path: Path) -> None:
-    characters = [chr(code) for code in range(1, 0x180)] + list("\u0300\u200b\u2028\u3000中\uff0c\ufeff\U0001f6d2")
-    shapes = ["{}", "{}x", "x{}", "x{}x", "{0}{0}"]
-    values = [shape.format(character) for character in characters for shape in shapes]
-    name = DistinguishedName(tuple((NameAttribute.ORGANIZATION.value, value) for value in values))
-    found = dict(zip(values[::-1], openssl_says(tmp_path, values).split(",O="), strict=True))
-    ours = dict(zip(values[::-1], distinguished_name(name).split(",O="), strict=True))
-    assert {value: text for value, text in ours.items() if found[value] != text} == {}
-
-
-def test_a_distinguished_name_is_written_last_part_first_with_openssl_s_names() -> None:
-    name = DistinguishedName(tuple((attribute.value, f"{number}") for number, attribute in enumerate(NameAttribute)))
-    written_ = "CN=9,serialNumber=8,OU=7,O=6,postalCode=5,street=4,L=3,ST=2,C=1,DC=0"
-    assert distinguished_name(name) == written_
-    assert distinguished_name(DistinguishedName()) == ""
-
-
-def test_an_attribute_outside_the_language_cannot_be_written() -> None:
-    with pytest.raises(UnquotableError, match=re.escape("1.2.3.4")):
-        distinguished_name(DistinguishedName((("1.2.3.4", "x"),)))
-
-
 # What nginx cannot do
 
 
@@ -1602,6 +1558,7 @@ CASE = Case(
     server_options=lambda port: {"standalone": True, "listen": f"127.0.0.1:{port}"},
     call=call_by_proxy(standalone),
     client_options=lambda visit: {"standalone": True, **proxy_options(visit)},
+    reload=Running.reload,
     hostile=Hostile(
         server=lambda text: {
             "listen": text["listen"], "upstream": text["upstream"], "allow": [text["allow"]], "standalone": True

@@ -22,20 +22,13 @@ import pytest
 import yaml
 from consumer_case import Case, Hostile, Knock, Visit
 from cryptography import x509
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.name import _ASN1Type
-from cryptography.x509.oid import NameOID
-from foreign.hierarchy import new_key
 from programs import Answer, Running, Version, eventually, free_port, require, running
 from remarks import codes, load, remarks, rendered
 from scene import Scene
 from scene import load as certificate_in
 
-from certgen.consumers.postgresql import distinguished_name, quote, quote_token, quote_value
+from certgen.consumers.postgresql import quote, quote_token, quote_value
 from certgen.consumers.templates import UnquotableError
-from certgen.rfc5280.objects import to_name
-from certgen.rfc5280.vocabulary import DistinguishedName, NameAttribute
 
 VERSIONS: tuple[Version, ...] = ("1.2", "1.3")
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -315,12 +308,18 @@ def test_a_service_without_a_host_takes_the_one_of_the_connection_string_and_che
 # TLS itself
 
 
-def handshake(port: int, context: ssl.SSLContext, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
-    """Shake hands as PostgreSQL wants it: it is asked for TLS first."""
+def dial(port: int) -> socket.socket:
+    """Connect, and ask for TLS."""
     plain = socket.create_connection(("127.0.0.1", port), timeout=10)
+    plain.sendall(struct.pack("!ii", 8, 80877103))
+    assert plain.recv(1) == b"S"
+    return plain
+
+
+def handshake(port: int, context: ssl.SSLContext, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
+    """Shake hands, after TLS was asked for."""
+    plain = dial(port)
     try:
-        plain.sendall(struct.pack("!ii", 8, 80877103))
-        assert plain.recv(1) == b"S"
         return context.wrap_socket(plain, server_hostname="localhost", session=session)
     except BaseException:
         plain.close()
@@ -498,34 +497,6 @@ def test_libpq_reads_the_longest_value(tmp_path: Path) -> None:
         assert answer in psql({"service": "long", "port": free_port()}, services=service).error
 
 
-# Distinguished names, as OpenSSL writes them
-
-
-def openssl_says(folder: Path, name: x509.Name) -> str:
-    """Ask OpenSSL how it writes a subject by RFC 2253."""
-    key = new_key("ecdsa-p256")
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, NOW, NOW + timedelta(days=1))
-    (folder / "one.pem").write_bytes(builder.sign(key, SHA256()).public_bytes(Encoding.PEM))
-    arguments = ["openssl", "x509", "-in", "one.pem", "-noout", "-subject", "-nameopt", "RFC2253"]
-    ended = subprocess.run(arguments, cwd=folder, capture_output=True, text=True, check=True)
-    return ended.stdout.removesuffix("\n").removeprefix("subject=")
-
-
-def test_every_character_is_escaped_as_openssl_does_wherever_it_stands(tmp_path: Path) -> None:
-    characters = [chr(code) for code in range(32, 0x180)] + list("\u0300\u200b\u3000中\uff0c\ufeff\U0001f6d2")
-    values = [shape.format(character) for character in characters for shape in ("{}", "{}x", "x{}", "x{}x", "{0}{0}")]
-    name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, value, _ASN1Type.UTF8String) for value in values])
-    found = openssl_says(tmp_path, name).split(",O=")
-    ours = distinguished_name(DistinguishedName(tuple((NameAttribute.ORGANIZATION, value) for value in values)))
-    assert list(zip(values[::-1], ours.split(",O="), strict=True)) == list(zip(values[::-1], found, strict=True))
-
-
-def test_every_attribute_is_called_as_openssl_calls_it(tmp_path: Path) -> None:
-    name = DistinguishedName(tuple((attribute, "NL") for attribute in NameAttribute))
-    assert distinguished_name(name) == openssl_says(tmp_path, to_name(name))
-    assert distinguished_name(DistinguishedName()) == ""
-
-
 # What PostgreSQL cannot do
 
 
@@ -679,6 +650,8 @@ CASE = Case(
     call=call,
     client_options=lambda visit: {"upstream": f"127.0.0.1:{visit.port}", "server_name": visit.name},
     knock=knock,
+    reload=Running.reload,
+    dial=dial,
     hostile=Hostile(
         server=lambda text: {
             "listen": text["listen"], "allow": [text["allow"]], "users": {"clients/checkout": text["unit"]},

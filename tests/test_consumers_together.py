@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import ssl
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Self
 
 import pytest
 from consumer_case import Case, Knock, Visit, cases
 from consumer_page import Refused, words_of_the_log
+from cryptography import x509
 from programs import Answer, Running, Version, eventually, free_port
 from scene import Scene
 
@@ -115,6 +120,70 @@ def test_others_are_refused_and_the_log_has_the_words_of_the_page(
     assert answer.status != 200, answer
     assert eventually(lambda: words in house.started.words()[before:]), house.started.words()[before:]
     assert house.knock("shop/clients/checkout", version).status == 200
+
+
+class Callers:
+    """Some who call without a pause, each time on a new connection, for the length of a `with`."""
+
+    def __init__(self, call: Callable[[], Answer], count: int = 3) -> None:
+        self._call = call
+        self._is_over = threading.Event()
+        self._threads = [threading.Thread(target=self._run) for _ in range(count)]
+        self.answers: list[Answer] = []
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_reason: object) -> None:
+        self._is_over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        while not self._is_over.is_set():
+            self.answers.append(self._call())
+
+    def wait(self, more: int) -> None:
+        """Wait until so many more have been answered."""
+        wanted = len(self.answers) + more
+        assert eventually(lambda: len(self.answers) >= wanted, 60), self.answers[-3:]
+
+
+def served(case: Case, port: int) -> int:
+    """Give the serial number of the certificate that a server shows, to whomever asks."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    # Under TLS 1.2 a server that wants a certificate ends the handshake before there is anything to look at.
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    with case.dial(port) as plain, context.wrap_socket(plain, server_hostname="api.shop.example") as tls:
+        shown = tls.getpeercert(binary_form=True)
+    assert shown is not None
+    return x509.load_der_x509_certificate(shown).serial_number
+
+
+@pytest.mark.parametrize("consumer", [name for name in SERVERS if cases()[name].reload is not None])
+def test_while_a_certificate_is_renewed_no_request_fails(consumer: str, tmp_path: Path) -> None:
+    scene, port, case = Scene(tmp_path), free_port(), cases()[consumer]
+    assert case.serve is not None
+    assert case.reload is not None
+    scene.write(house_spec(scene, consumer, port))
+    scene.run(datetime.now(UTC) - timedelta(hours=1))
+    (tmp_path / "work").mkdir()
+    identity = scene.tree / "clients/checkout"
+    knock = Knock(port, identity, identity / "ca.pem", "api.shop.example")
+    certificate = scene.tree / "servers/api/cert.pem"
+    with case.serve(scene.tree / "servers/api", port, tmp_path / "work") as started:
+        before = served(case, port)
+        with Callers(lambda: case.knock(knock)) as callers:
+            callers.wait(10)
+            scene.run(datetime.now(UTC), renew=["servers/api"])
+            case.reload(started)
+            renewed = x509.load_pem_x509_certificates(certificate.read_bytes())[0].serial_number
+            assert eventually(lambda: served(case, port) == renewed != before, 30)
+            callers.wait(10)
+    assert [answer for answer in callers.answers if answer.status != 200] == []
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,6 @@ def spec(*consumers: str, **texts: str) -> dict[str, Any]:
     }  # fmt: skip
     text = {**base, **texts}
     chosen = consumers or tuple(HOSTILE)
-    clients = {name: client for name in chosen if (client := HOSTILE[name].client) is not None}
     return {
         "version": 1,
         "cas": {"ca": {"common_name": text["ca"]}},
@@ -157,7 +156,7 @@ def spec(*consumers: str, **texts: str) -> dict[str, Any]:
             "api": {
                 "sans": [text["dns"]],
                 "deploy_dir": text["deploy_dir"],
-                "snippets": {name: HOSTILE[name].server(text) for name in chosen},
+                "snippets": {name: options(text) for name in chosen if (options := HOSTILE[name].server)},
             }
         },
         "clients": {
@@ -170,7 +169,7 @@ def spec(*consumers: str, **texts: str) -> dict[str, Any]:
                 },
                 "sans": [text["uri"], text["email"]],
                 "deploy_dir": text["deploy_dir"],
-                "snippets": {name: client(text) for name, client in clients.items()},
+                "snippets": {name: options(text) for name in chosen if (options := HOSTILE[name].client)},
             },
             "nameless": {"subject": {"organization": text["organization"]}, "common_name": f"b{text['common_name']}"},
         },

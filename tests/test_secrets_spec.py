@@ -16,6 +16,8 @@ from grounds import EVERY
 from leaks import DAMAGES, Hunt
 from said import Said, ask, ask_main
 
+from certgen.consumers.options import described_options
+from certgen.consumers.registry import consumer_names, options_model
 from certgen.diagnostics import CertgenError
 from certgen.pipeline import load_specs
 from certgen.report.diagnostics import render_diagnostics
@@ -71,6 +73,12 @@ FULL: dict[str, Any] = {
     "peers": {"p": {"sans": ["p.a.example"]}},
 }  # fmt: skip
 """Every field of the language, be it sense or not."""
+
+for consumer in consumer_names():
+    asked = FULL["servers"]["api"]["snippets"]
+    asked.setdefault(
+        consumer, {option: "x" for option, _ in described_options(options_model(consumer)) if "." not in option}
+    )
 
 QUOTED = json.dumps(KEY)
 DOCUMENTS = {

@@ -29,8 +29,8 @@ class ClientOptions(Options):
     )
 
 
-class ProxyOptions(Options):
-    """A reverse proxy: for a server it asks clients for mTLS, for a client it speaks mTLS to `upstream`."""
+class TrustingProxyOptions(Options):
+    """A reverse proxy that lets in all whom its trust accepts, since it cannot tell them apart."""
 
     listen: Listen | None = Field(
         None,
@@ -42,17 +42,22 @@ class ProxyOptions(Options):
         description="A server's program behind the proxy, over plain HTTP: 127.0.0.1:8080. "
         "Or the server that a client speaks mTLS to: api.shop.example:8443.",
     )
-    allow: Addresses | None = Field(
-        None,
-        description="The clients and peers that a server lets in, by address: [clients/checkout]. "
-        "Default: all whom its trust accepts.",
-    )
     server_name: HostName | None = Field(
         None,
         description="For a client: the name that the server's certificate must bear. Default: the host of `upstream`.",
     )
     client: ClientOptions | None = Field(
         None, description="For a peer: the proxy by which it connects to others; the rest is about its server."
+    )
+
+
+class ProxyOptions(TrustingProxyOptions):
+    """A reverse proxy: for a server it asks clients for mTLS, for a client it speaks mTLS to `upstream`."""
+
+    allow: Addresses | None = Field(
+        None,
+        description="The clients and peers that a server lets in, by address: [clients/checkout]. "
+        "Default: all whom its trust accepts.",
     )
 
 
@@ -74,14 +79,14 @@ class Outbound:
     """The name to ask the server's certificate for; None where the upstream is an IP address or not known."""
 
 
-def inbound(deployment: Deployment, options: ProxyOptions) -> Inbound | None:
+def inbound(deployment: Deployment, options: TrustingProxyOptions) -> Inbound | None:
     """Give the server's side; None for an entry to which nobody connects."""
     if not deployment.is_server:
         return None
     return Inbound(options.listen or Endpoint(SERVER_PORT), options.upstream)
 
 
-def outbound(deployment: Deployment, options: ProxyOptions) -> Outbound | None:
+def outbound(deployment: Deployment, options: TrustingProxyOptions) -> Outbound | None:
     """Give the client's side; None for an entry that connects to nobody, or of which nothing is said about that."""
     chosen = _client_options(deployment, options)
     if chosen is None:
@@ -92,14 +97,21 @@ def outbound(deployment: Deployment, options: ProxyOptions) -> Outbound | None:
 
 
 def judge_proxy(deployment: Deployment, options: ProxyOptions) -> Iterator[Fault]:
-    """Find what no proxy could do: options of the other role, callers that are none, names that no server bears."""
+    """Find what no proxy could do: callers that are none, and what `judge_sides` finds."""
     yield from judge_allow(deployment, options.allow)
+    yield from judge_sides(deployment, options)
+
+
+def judge_sides(deployment: Deployment, options: TrustingProxyOptions) -> Iterator[Fault]:
+    """Find what no proxy could do, whomever it lets in: options of the other role, names that no server bears."""
     yield from _judge_roles(deployment, options)
     yield from _judge_outbound(deployment, options)
     yield from _judge_endpoints(deployment, options)
 
 
-def _client_options(deployment: Deployment, options: ProxyOptions) -> ProxyOptions | ClientOptions | None:
+def _client_options(
+    deployment: Deployment, options: TrustingProxyOptions
+) -> TrustingProxyOptions | ClientOptions | None:
     match deployment.entry.address.section:
         case Section.CLIENTS:
             return options
@@ -109,7 +121,7 @@ def _client_options(deployment: Deployment, options: ProxyOptions) -> ProxyOptio
             return None
 
 
-def _judge_roles(deployment: Deployment, options: ProxyOptions) -> Iterator[Fault]:
+def _judge_roles(deployment: Deployment, options: TrustingProxyOptions) -> Iterator[Fault]:
     section = deployment.entry.address.section
     out_of_place = {
         Section.SERVERS: (("server_name", "a client, which checks it"), ("client", "a peer, which is both")),
@@ -121,7 +133,7 @@ def _judge_roles(deployment: Deployment, options: ProxyOptions) -> Iterator[Faul
             yield Fault("unused-option", f"`{option}` is for {owner}", "remove it", (option,))
 
 
-def _judge_outbound(deployment: Deployment, options: ProxyOptions) -> Iterator[Fault]:
+def _judge_outbound(deployment: Deployment, options: TrustingProxyOptions) -> Iterator[Fault]:
     side, chosen = outbound(deployment, options), _client_options(deployment, options)
     if side is None or chosen is None:
         return
@@ -140,7 +152,7 @@ def _judge_outbound(deployment: Deployment, options: ProxyOptions) -> Iterator[F
         yield Fault("unknown-server-name", message, help_, (*base, option), severity=Severity.WARNING)
 
 
-def _judge_endpoints(deployment: Deployment, options: ProxyOptions) -> Iterator[Fault]:
+def _judge_endpoints(deployment: Deployment, options: TrustingProxyOptions) -> Iterator[Fault]:
     """Refuse two sides of a peer that listen at one place."""
     server, client = inbound(deployment, options), outbound(deployment, options)
     if server is None or client is None or server.listen.port != client.listen.port:

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from typing import Final
 
 from certgen.consumers.callers import allowed_entries, subject_twins
+from certgen.consumers.naming import openssl_name
 from certgen.consumers.options import Field, Switch
 from certgen.consumers.port import Deployment, Fault
 from certgen.consumers.proxying import Outbound, ProxyOptions, inbound, judge_proxy, outbound
 from certgen.consumers.templates import Templates, UnquotableError, Verbatim
 from certgen.model import Address, Artifact, Entry, Section
-from certgen.rfc5280.vocabulary import DistinguishedName, GeneralNameKind, NameAttribute
+from certgen.rfc5280.vocabulary import GeneralNameKind
 from certgen.tree import CERTIFICATE_FILE, KEY_FILE, TRUST_FILE
 
 SERVER_FILE: Final = "nginx-server.conf"
@@ -23,19 +24,6 @@ LONGEST_WORD: Final = 4000
 """Bytes; nginx reads its configuration through a buffer of 4096."""
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_./:*\[\]-]+", re.ASCII)
-_SHORT_NAMES: Final = {
-    NameAttribute.DOMAIN_COMPONENT: "DC",
-    NameAttribute.COUNTRY: "C",
-    NameAttribute.STATE: "ST",
-    NameAttribute.LOCALITY: "L",
-    NameAttribute.STREET_ADDRESS: "street",
-    NameAttribute.POSTAL_CODE: "postalCode",
-    NameAttribute.ORGANIZATION: "O",
-    NameAttribute.ORGANIZATIONAL_UNIT: "OU",
-    NameAttribute.SERIAL_NUMBER: "serialNumber",
-    NameAttribute.COMMON_NAME: "CN",
-}
-"""How OpenSSL, which nginx asks, spells each attribute."""
 
 
 class NginxOptions(ProxyOptions):
@@ -90,15 +78,6 @@ def render(deployment: Deployment, options: NginxOptions) -> Iterator[Artifact]:
         yield _artifact(STANDALONE_FILE, {**values, **relative})
 
 
-def distinguished_name(name: DistinguishedName) -> str:
-    """Write a distinguished name as nginx shows it in `$ssl_client_s_dn`: RFC 2253 by OpenSSL, the last part first.
-
-    Raises:
-        UnquotableError: it has an attribute that language version 1 cannot express.
-    """
-    return ",".join(_attribute(attribute, value) for attribute, value in reversed(name.attributes))
-
-
 _TEMPLATES: Final = Templates("nginx", quote)
 
 
@@ -131,29 +110,7 @@ def _values(deployment: Deployment, options: NginxOptions) -> dict[str, object]:
 def _caller(deployment: Deployment, entry: Entry) -> str:
     """Give a caller as nginx shows its subject and its issuer, in one text."""
     issuer = deployment.issuer_subject(entry)
-    return f"{distinguished_name(entry.template.subject)} < {distinguished_name(issuer)}"
-
-
-def _attribute(attribute: str, value: str) -> str:
-    if attribute not in _SHORT_NAMES:
-        raise UnquotableError(f"nginx shows the attribute {attribute} in a way of its own")
-    return f"{_SHORT_NAMES[NameAttribute(attribute)]}={_escaped(value)}"
-
-
-def _escaped(value: str) -> str:
-    """Escape as OpenSSL does with its flags for RFC 2253."""
-    last = len(value) - 1
-    written = []
-    for place, character in enumerate(value):
-        # OpenSSL takes a text of one character for its end, not its beginning.
-        is_edge = (character == " " and place in {0, last}) or (character == "#" and place == 0 != last)
-        if character in ',+"\\<>;' or is_edge:
-            written.append(f"\\{character}")
-        elif not character.isascii() or not character.isprintable():
-            written += [f"\\{byte:02X}" for byte in character.encode()]
-        else:
-            written.append(character)
-    return "".join(written)
+    return f"{openssl_name(entry.template.subject)} < {openssl_name(issuer)}"
 
 
 def _judge_quoting(deployment: Deployment, options: NginxOptions) -> Iterator[Fault]:

@@ -8,12 +8,13 @@ from itertools import combinations
 from typing import Final
 
 from certgen.consumers.callers import allowed_entries, judge_allow
+from certgen.consumers.naming import openssl_name
 from certgen.consumers.options import Addresses, Endpoint, Field, HostName, Listen, Options, Text, Upstream
 from certgen.consumers.port import Deployment, Fault
 from certgen.consumers.templates import Templates, UnquotableError, Verbatim
 from certgen.diagnostics import Severity
 from certgen.model import Address, Artifact, Entry
-from certgen.rfc5280.vocabulary import DistinguishedName, NameAttribute
+from certgen.rfc5280.vocabulary import DistinguishedName
 
 SERVER_FILE: Final = "postgresql/postgresql.conf"
 ACCESS_FILE: Final = "postgresql/pg_hba.conf"
@@ -29,19 +30,6 @@ LONGEST_USER: Final = 63
 
 _ROLES: Final = (("listen", True), ("users", True), ("upstream", False), ("server_name", False), ("user", False))
 """The options of one side, and whether that is the server's."""
-_SHORT_NAMES: Final = {
-    NameAttribute.DOMAIN_COMPONENT: "DC",
-    NameAttribute.COUNTRY: "C",
-    NameAttribute.STATE: "ST",
-    NameAttribute.LOCALITY: "L",
-    NameAttribute.STREET_ADDRESS: "street",
-    NameAttribute.POSTAL_CODE: "postalCode",
-    NameAttribute.ORGANIZATION: "O",
-    NameAttribute.ORGANIZATIONAL_UNIT: "OU",
-    NameAttribute.SERIAL_NUMBER: "serialNumber",
-    NameAttribute.COMMON_NAME: "CN",
-}
-"""How OpenSSL, which PostgreSQL asks, spells each attribute."""
 
 
 class PostgresqlOptions(Options):
@@ -142,11 +130,6 @@ def render(deployment: Deployment, options: PostgresqlOptions) -> Iterator[Artif
         yield Artifact(SERVICE_FILE, _SERVICES.render("pg_service.conf.j2", **values))
 
 
-def distinguished_name(name: DistinguishedName) -> str:
-    """Write a distinguished name as PostgreSQL compares it: RFC 2253 by OpenSSL, the last part first."""
-    return ",".join(f"{_SHORT_NAMES[NameAttribute(kind)]}={_escaped(value)}" for kind, value in name.attributes[::-1])
-
-
 _TEMPLATES: Final = Templates("postgresql", quote)
 _ACCESS: Final = Templates("postgresql", quote_token)
 _SERVICES: Final = Templates("postgresql", quote_value)
@@ -166,7 +149,7 @@ def _values(deployment: Deployment, options: PostgresqlOptions) -> dict[str, obj
         "callers": tuple(
             {
                 "entry": Verbatim(entry.address),  # a comment; an address has neither blanks nor signs
-                "subject": distinguished_name(entry.template.subject),
+                "subject": openssl_name(entry.template.subject),
                 "user": _user_of(entry, options),
             }
             for entry in allowed_entries(deployment, options.allow)
@@ -195,22 +178,6 @@ def _address(options: PostgresqlOptions) -> str | None:
     return options.upstream.host if options.upstream and is_named else None
 
 
-def _escaped(value: str) -> str:
-    """Escape as OpenSSL does with its flags for RFC 2253."""
-    last = len(value) - 1
-    return "".join(_escaped_at(place, character, last) for place, character in enumerate(value))
-
-
-def _escaped_at(place: int, character: str, last: int) -> str:
-    # OpenSSL takes a text of one character for its end, not its beginning.
-    is_edge = (character == " " and place in {0, last}) or (character == "#" and place == 0 != last)
-    if character in ',+"\\<>;' or is_edge:
-        return f"\\{character}"
-    if character.isascii() and character.isprintable():
-        return character
-    return "".join(f"\\{byte:02X}" for byte in character.encode())
-
-
 def _judge_roles(deployment: Deployment, options: PostgresqlOptions) -> Iterator[Fault]:
     for option, is_server_s in _ROLES:
         has_role = deployment.is_server if is_server_s else deployment.is_client
@@ -231,7 +198,7 @@ def _judge_users(deployment: Deployment, options: PostgresqlOptions) -> Iterator
         caller, place = str(entry.address), ("allow", allow.index(entry.address))
         user_place = ("users", caller) if caller in (options.users or {}) else place
         for text, where in (
-            (distinguished_name(entry.template.subject), place),
+            (openssl_name(entry.template.subject), place),
             (_user_of(entry, options), user_place),
         ):
             try:
