@@ -21,20 +21,22 @@ from string import Template
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import consumer_case
 import pytest
 import yaml
-from consumer_case import Case, Hostile, call_by_proxy, proxy_options
+from consumer_case import Case, Hostile, proxy_options
 from cryptography import x509
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from programs import Running, Version, ask, ask_plain, eventually, free_port, require, running
+from programs import Answer, Running, Version, ask, ask_plain, eventually, free_port, require, running
 from remarks import codes
 from scene import Scene, load
 
-from certgen.consumers.haproxy import distinguished_name, quote
+from certgen.consumers.haproxy import quote
+from certgen.consumers.naming import openssl_name
 from certgen.consumers.templates import UnquotableError
 from certgen.model import Address
-from certgen.rfc5280.vocabulary import DistinguishedName, NameAttribute
+from certgen.rfc5280.vocabulary import DistinguishedName
 
 VERSIONS: tuple[Version, ...] = ("1.2", "1.3")
 TLS: Mapping[Version, ssl.TLSVersion] = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -308,7 +310,7 @@ class TestServer:
         headers = json.loads(visit(caller(shop.folder("clients/escaped")), shop.ports["api"], forged).body)["headers"]
         told = {name: value for name, value in headers if name.startswith("x") and name != "x-client-certificate"}
         assert told == {
-            "x-client-subject": distinguished_name(subject_of(shop, "clients/escaped")),
+            "x-client-subject": openssl_name(subject_of(shop, "clients/escaped")),
             "x-client-issuer": "CN=Issuing \\<CA\\> 'one' #1",
             "x-forwarded-for": "127.0.0.1",
             "x-forwarded-proto": "https",
@@ -386,7 +388,7 @@ class TestServer:
     @pytest.mark.usefixtures("opened")
     def test_a_name_is_written_as_haproxy_shows_it(self, shop: Shop, who: str) -> None:
         told = visit(caller(shop.folder(f"clients/{who}")), shop.ports["open"])
-        assert (told.status, told.body) == (200, f"TLSv1.3 {distinguished_name(subject_of(shop, f'clients/{who}'))}")
+        assert (told.status, told.body) == (200, f"TLSv1.3 {openssl_name(subject_of(shop, f'clients/{who}'))}")
 
     def test_its_own_line_of_a_name_tells_no_two_apart(self, shop: Shop, tmp_path: Path) -> None:
         """Without RFC 2253 a slash parts the attributes, and a slash within one does too."""
@@ -615,18 +617,6 @@ class TestQuote:
         assert quote("a\tb") == "'a\tb'"
 
 
-class TestNamesWritten:
-    def test_the_last_part_comes_first_with_openssl_s_names(self) -> None:
-        name = DistinguishedName(tuple((kind, f"{number}") for number, kind in enumerate(NameAttribute)))
-        assert distinguished_name(name) == "CN=9,serialNumber=8,OU=7,O=6,postalCode=5,street=4,L=3,ST=2,C=1,DC=0"
-        assert distinguished_name(DistinguishedName()) == ""
-
-    @pytest.mark.parametrize("attribute", ["1.2.3.4", "+common_name"])
-    def test_what_certgen_has_no_name_for_is_refused(self, attribute: str) -> None:
-        with pytest.raises(UnquotableError):
-            distinguished_name(DistinguishedName(((attribute, "x"),)))
-
-
 CALLERS = """
     version: 1
     ca:
@@ -717,6 +707,14 @@ def served(folder: Path, port: int, work: Path) -> Iterator[Running]:
         yield started
 
 
+def called(visited: consumer_case.Visit) -> Answer:
+    """Call a server by its proxy, which answers first, then writes its log, and whose end does not wait for that."""
+    with served(visited.folder, visited.own_port, visited.work) as started:
+        answer = ask_plain(f"http://127.0.0.1:{visited.own_port}/")
+        assert answer.status == 200 or eventually(lambda: f"status={answer.status}" in started.words())
+        return Answer(answer.status, answer.body, f"{answer.error}\n{started.words()}", answer.headers)
+
+
 def shapes(files: Mapping[str, str], _folder: Path) -> dict[str, str]:
     """Give the keyword of each statement and how many words it has; HAProxy's words are a shell's: see `TestQuote`."""
     found = {}
@@ -729,7 +727,7 @@ def shapes(files: Mapping[str, str], _folder: Path) -> dict[str, str]:
 
 CASE = Case(
     serve=served,
-    call=call_by_proxy(served),
+    call=called,
     client_options=proxy_options,
     hostile=Hostile(
         server=lambda text: {"listen": text["listen"], "upstream": text["upstream"], "allow": [text["allow"]]},

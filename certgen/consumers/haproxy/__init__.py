@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from certgen.consumers.callers import allowed_entries, subject_twins
+from certgen.consumers.naming import openssl_name
 from certgen.consumers.options import Endpoint
 from certgen.consumers.port import Deployment, Fault
 from certgen.consumers.proxying import Outbound, ProxyOptions, inbound, judge_proxy, outbound
 from certgen.consumers.templates import Templates, UnquotableError, Verbatim
 from certgen.model import Address, Artifact, Entry, Section
-from certgen.rfc5280.vocabulary import DistinguishedName, NameAttribute
 from certgen.tree import COMBINED_FILE
 
 CONFIGURATION_FILE: Final = "haproxy.cfg"
@@ -21,19 +21,6 @@ COMBINED: Final = True
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_./:@\[\]-]+", re.ASCII)
 _LINE_END: Final = re.compile(r"[\n\r\0]")
-_SHORT_NAMES: Final = {
-    NameAttribute.DOMAIN_COMPONENT: "DC",
-    NameAttribute.COUNTRY: "C",
-    NameAttribute.STATE: "ST",
-    NameAttribute.LOCALITY: "L",
-    NameAttribute.STREET_ADDRESS: "street",
-    NameAttribute.POSTAL_CODE: "postalCode",
-    NameAttribute.ORGANIZATION: "O",
-    NameAttribute.ORGANIZATIONAL_UNIT: "OU",
-    NameAttribute.SERIAL_NUMBER: "serialNumber",
-    NameAttribute.COMMON_NAME: "CN",
-}
-"""How OpenSSL, which HAProxy asks, spells each attribute."""
 
 
 class HaproxyOptions(ProxyOptions):
@@ -90,15 +77,6 @@ def render(deployment: Deployment, options: HaproxyOptions) -> Iterator[Artifact
     yield Artifact(CONFIGURATION_FILE, _TEMPLATES.render("haproxy.cfg.j2", **values))
 
 
-def distinguished_name(name: DistinguishedName) -> str:
-    """Write a distinguished name as HAProxy shows it: RFC 2253 by OpenSSL, the last part first.
-
-    Raises:
-        UnquotableError: it has an attribute that language version 1 cannot express.
-    """
-    return ",".join(_attribute(attribute, value) for attribute, value in reversed(name.attributes))
-
-
 _TEMPLATES: Final = Templates("haproxy", quote)
 
 
@@ -110,29 +88,7 @@ def _bound(listen: Endpoint) -> str:
 def _caller(deployment: Deployment, entry: Entry) -> str:
     """Give a caller as HAProxy shows its subject and its issuer, in one text."""
     issuer = deployment.issuer_subject(entry)
-    return f"{distinguished_name(entry.template.subject)} < {distinguished_name(issuer)}"
-
-
-def _attribute(attribute: str, value: str) -> str:
-    if attribute not in _SHORT_NAMES:
-        raise UnquotableError(f"HAProxy shows the attribute {attribute} in a way of its own")
-    return f"{_SHORT_NAMES[NameAttribute(attribute)]}={_escaped(value)}"
-
-
-def _escaped(value: str) -> str:
-    """Escape as OpenSSL does with its flags for RFC 2253."""
-    last = len(value) - 1
-    return "".join(_escaped_at(place, character, last) for place, character in enumerate(value))
-
-
-def _escaped_at(place: int, character: str, last: int) -> str:
-    # OpenSSL takes a text of one character for its end, not its beginning.
-    is_edge = (character == " " and place in {0, last}) or (character == "#" and place == 0 != last)
-    if character in ',+"\\<>;' or is_edge:
-        return f"\\{character}"
-    if character.isascii() and character.isprintable():
-        return character
-    return "".join(f"\\{byte:02X}" for byte in character.encode())
+    return f"{openssl_name(entry.template.subject)} < {openssl_name(issuer)}"
 
 
 def _judge_quoting(deployment: Deployment, options: HaproxyOptions) -> Iterator[Fault]:
