@@ -456,7 +456,7 @@ class TestReload:
         whole, told = path.read_bytes(), f"mtls: the last good files stay in use: {path.parent}: "
         with serving(own_shop.tree / "servers/open", own_shop.tree, tmp_path / "log") as site:
             before = site.serial()
-            for number, part in enumerate((0, 12, len(whole) // 2, len(whole) - 12), start=1):
+            for number, part in enumerate((0, 12, len(whole) // 3, len(whole) - 12), start=1):
                 path.write_bytes(whole[:part])
                 assert [site.ask("clients/checkout").status for _ in range(2)] == [200, 200], part
                 assert site.serial() == before
@@ -575,6 +575,7 @@ class TestJudgement:
         [
             ("/UID=ca/CN=CA", []),
             ('/O=Shop/OU=PKI+CN= #C, "A" <é>;', []),
+            ("/O=Shop/CN=a\nb\x7f", []),
             ("/x500UniqueIdentifier=ca/CN=CA", ["not-quotable"]),
         ],
     )

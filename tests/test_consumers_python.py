@@ -586,7 +586,7 @@ class TestReload:
         shutil.copytree(shop.tree / "servers/open", folder)
         context, caller = imported(folder).server_context(folder), plain_client(shop.tree / "clients/checkout")
         whole, serial = (folder / name).read_bytes(), load(folder / "cert.pem").serial_number
-        for part in (0, 12, len(whole) // 2, len(whole) - 12):
+        for part in (0, 12, len(whole) // 3, len(whole) - 12):
             caplog.clear()
             (folder / name).write_bytes(whole[:part])
             found = [serial_of(Talk(context, caller).shake().client) for _ in range(2)]
@@ -769,6 +769,7 @@ class TestJudgement:
         [
             ("/UID=ca/CN=CA", []),
             ('/O=Shop/OU=PKI+CN= #C, "A" <é>;', []),
+            ("/O=Shop/CN=a\nb\x7f", []),
             ("/x500UniqueIdentifier=ca/CN=CA", ["not-quotable"]),
         ],
     )
