@@ -15,6 +15,7 @@ ATTRIBUTES: Final = ".gitattributes"
 MANIFEST: Final = "manifest.json"
 KEY: Final = "key.pem"
 SEALED_KEY: Final = "key.pem.age"
+COMBINED: Final = "combined.pem"
 STAMP: Final = ".certgen/stamp"
 """What a run with nothing to do may leave, and may not."""
 SETTLED_MACHINE: Final = frozenset({".certgen/lock", ".certgen/keys"})

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from .disk import ATTRIBUTES, IGNORE, KEY, MANIFEST, SEALED_KEY, SETTLED_MACHINE, STAMP, File, Tree
+from .disk import ATTRIBUTES, COMBINED, IGNORE, KEY, MANIFEST, SEALED_KEY, SETTLED_MACHINE, STAMP, File, Tree
 from .sealed import open_sealed
 
 _PRIVATE: Final = 0o600
@@ -60,7 +60,7 @@ def faults_of_finished(found: Tree, addresses: Iterable[str], rendered: Tree) ->
     faults += [f"{path} is in the manifest and not there" for path in sorted(listed - set(found.published))]
     if found.addresses != set(addresses):
         faults.append(f"there are {sorted(found.addresses)} and not {sorted(addresses)}")
-    return faults + list(_path_faults(found))
+    return faults + list(_path_faults(found)) + list(_combined_faults(found))
 
 
 def lost_keys(held: Mapping[str, bytes], found: Tree, replaced: Iterable[str] = ()) -> list[str]:
@@ -126,6 +126,17 @@ def _read_sealed_key(content: bytes) -> int:
     return _read_key(open_sealed(content))
 
 
+def _read_combined(content: bytes) -> int:
+    """Read a path and the key of its first certificate: one file is never of two runs."""
+    certificates, mark, key = content.partition(b"-----BEGIN PRIVATE KEY-----")
+    count = _read_certificates(certificates)
+    _read_key(mark + key)
+    if not _match(certificates, mark + key):
+        message = "the key is not that of the certificate"
+        raise ValueError(message)
+    return count
+
+
 def _read_json(content: bytes) -> int:
     json.loads(content)
     return 1
@@ -136,6 +147,7 @@ _READERS: Mapping[str, Callable[[bytes], int]] = {
     "ca.pem": _read_certificates,
     KEY: _read_key,
     SEALED_KEY: _read_sealed_key,
+    COMBINED: _read_combined,
     MANIFEST: _read_json,
 }
 """How many things a file holds, by its name; it raises where the file is not whole."""
@@ -176,6 +188,15 @@ def _listed(found: Tree) -> set[str]:
     except (KeyError, ValueError, TypeError, AttributeError):
         paths = set()
     return paths | {MANIFEST, IGNORE, ATTRIBUTES}
+
+
+def _combined_faults(found: Tree) -> Iterator[str]:
+    """Demand of each combined file that it is what stands beside it."""
+    for path, file in sorted(found.published.items()):
+        folder, _, name = path.rpartition("/")
+        parts = [found.published.get(f"{folder}/{part}") for part in ("cert.pem", KEY)]
+        if name == COMBINED and file.content != b"".join(part.content for part in parts if part is not None):
+            yield f"{path} is not what stands beside it"
 
 
 def _path_faults(found: Tree) -> Iterator[str]:
