@@ -729,6 +729,7 @@ CASE = Case(
     serve=served,
     call=called,
     client_options=proxy_options,
+    reload=reload,
     hostile=Hostile(
         server=lambda text: {"listen": text["listen"], "upstream": text["upstream"], "allow": [text["allow"]]},
         client=lambda text: {"upstream": text["server"], "server_name": text["server_name"]},
