@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Final
 
+import pytest
 from scene import NOW, Scene
 
 from certgen.diagnostics import CertgenError
@@ -121,6 +123,7 @@ class Compiled:
     """
 
     scene: Scene
+    _known: dict[str, tuple[Findings, Findings, Findings | None]] = field(default_factory=dict, repr=False)
 
     def plan(self, fields: Mapping[str, str], file: str, comment: str) -> Findings:
         """Plan with these texts; raises CertgenError where the spec is refused.
@@ -142,6 +145,11 @@ class Compiled:
         Returns:
             What is found; the same with a harmless text in its place; how the fields are refused that may not have it.
         """
+        if payload not in self._known:
+            self._known[payload] = self._with_payload(payload)
+        return self._known[payload]
+
+    def _with_payload(self, payload: str) -> tuple[Findings, Findings, Findings | None]:
         accepted, refused = dict(FIELDS), None
         while True:
             fields = {name: around % payload for name, around in accepted.items()}
@@ -175,6 +183,12 @@ class Compiled:
         return path
 
 
+def compiled_once(factory: pytest.TempPathFactory) -> Compiled:
+    """Give the tree that all tests of one process share."""
+    return compiled(factory.getbasetemp() / "smuggling")
+
+
+@cache
 def compiled(folder: Path) -> Compiled:
     """Compile the spec with harmless texts."""
     found = Compiled(Scene(folder))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from smuggling import PAYLOADS, Compiled, Obeyed, compiled, obeyed
+from smuggling import PAYLOADS, Compiled, Obeyed, compiled_once, obeyed
 
 from certgen.diagnostics import Diagnostic, Severity, Span, error
 from certgen.model import Address, Section
@@ -23,7 +23,7 @@ LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
-    return compiled(tmp_path_factory.mktemp("github"))
+    return compiled_once(tmp_path_factory)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from scene import NOW, Scene
-from smuggling import PAYLOADS, Compiled, compiled, obeyed
+from smuggling import PAYLOADS, Compiled, compiled_once, obeyed
 
 from certgen.diagnostics import Diagnostic, Severity, Span, error
 from certgen.model import Address, Section
@@ -37,7 +37,7 @@ API = Address(Section.SERVERS, "api")
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
-    return compiled(tmp_path_factory.mktemp("markdown"))
+    return compiled_once(tmp_path_factory)
 
 
 def findings(scene: Scene, *, at: timedelta = timedelta(0), no_renew: bool = False) -> Findings:

@@ -14,7 +14,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 import pytest
 from jsonschema import Draft4Validator
-from smuggling import PAYLOADS, Compiled, compiled, obeyed
+from smuggling import PAYLOADS, Compiled, compiled_once, obeyed
 
 from certgen import __version__
 from certgen.diagnostics import Diagnostic, Severity, Span, error
@@ -30,7 +30,7 @@ API = Address(Section.SERVERS, "api")
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
-    return compiled(tmp_path_factory.mktemp("sarif"))
+    return compiled_once(tmp_path_factory)
 
 
 @cache
