@@ -1,5 +1,6 @@
 """What all tests share: a machine without a user's settings, and a scene for each test that asks for one."""
 
+import compileall
 import os
 import tempfile
 from pathlib import Path
@@ -21,6 +22,11 @@ os.environ.update(
     GIT_COMMITTER_NAME="certgen",
     GIT_COMMITTER_EMAIL="certgen@shop.example",
 )
+
+
+# What Python compiles at the first import of a module makes its folder another one, and that breaks stamps.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    compileall.compile_dir(str(Path(__file__).parent.parent / "certgen"), quiet=1)
 
 
 @pytest.fixture
