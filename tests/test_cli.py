@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import termios
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from grounds import EVERY
 from smuggling import obeyed
 
 from certgen.report.paint import printable
@@ -1122,10 +1124,16 @@ def test_a_value_of_the_wrong_kind_is_told_wherever_it_stands(tmp_path: Path, va
             ("name_constraints", "permitted"),
         )
     }
+    texts = (
+        texts
+        if EVERY
+        else {name: text for name, text in texts.items() if zlib.crc32(f"{name}{value}".encode()) % 3 == 0}
+    )
     for name, text in texts.items():
         (tmp_path / f"{name}.yaml").write_text(text)
     cases = [(str(tmp_path), ["validate", f"{name}.yaml"]) for name in texts]
     answers = in_processes_of_their_own(cases)
+    assert len(answers) > 20
     assert faults(cases, answers) == []
     assert all(answer.codes for answer in answers if answer.code)
 
@@ -1145,6 +1153,7 @@ def test_times_at_the_edge_of_the_calendar_end_with_an_exit_code(tmp_path: Path,
         "validity: 1s",
         "validity: 1s, renew_before: 1%",
     ]
+    terms = terms if EVERY else terms[:: 2 + (section == "cas")]
     for number, term in enumerate(terms):
         (tmp_path / f"t{number}.yaml").write_text(
             f"{head}{section}:\n  x: {{{term}SANS}}\n".replace("SANS", ", sans: a.test" if section == "servers" else "")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from grounds import EVERY
 from once import made_once
 from programs.finding import require
 from proving import Ran
@@ -111,7 +112,12 @@ def fill(folder: Path, home: Path) -> None:
     repository.git("commit", "-q", "-m", "certgen")
 
 
-@pytest.fixture(params=["pre-commit", "prek"])
+BOTH = ("pre-commit", "prek")
+ONE = BOTH if EVERY else ("prek",)
+"""Those that a test runs with in the suite, where what is tried is certgen's own."""
+
+
+@pytest.fixture(params=BOTH)
 def repository(request: pytest.FixtureRequest, tmp_path: Path, source: Repository) -> Repository:
     """A scratch repository with a spec and the hooks, before its first commit."""
     program = require(request.param)
@@ -156,6 +162,7 @@ def test_a_life_in_git(repository: Repository) -> None:
     assert repository.commits() == 4
 
 
+@pytest.mark.parametrize("repository", ONE, indirect=True)
 def test_a_mistake_in_a_spec_is_not_committed(repository: Repository) -> None:
     repository.edit("sans:", "sams:")
     ran = repository.commit("a mistake")
@@ -164,6 +171,7 @@ def test_a_mistake_in_a_spec_is_not_committed(repository: Repository) -> None:
     assert not (repository.folder / "output").exists()
 
 
+@pytest.mark.parametrize("repository", ONE, indirect=True)
 def test_a_key_in_clear_is_refused_and_a_fixture_is_not(repository: Repository) -> None:
     assert repository.commit("a tree").code == 1
     key = (repository.folder / "output/shop/servers/api/key.pem").read_text()
@@ -179,6 +187,7 @@ def test_a_key_in_clear_is_refused_and_a_fixture_is_not(repository: Repository) 
     assert "output/shop/servers/api/key.pem" in repository.git("ls-files")
 
 
+@pytest.mark.parametrize("repository", ONE, indirect=True)
 def test_a_commit_when_all_is_due_renews_nothing(repository: Repository) -> None:
     """A third of a year before the end all is due; the commit that adds a client adds a client."""
     later = (require("faketime"), "-f", "+300d")

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from grounds import EVERY
 from once import made_once
 from programs.finding import require
 from proving import Ran
@@ -468,7 +469,7 @@ def test_true_applies_with_the_identity_that_is_named(runner: Runner, identity: 
     assert runner.outputs()["changes"] == "false"
 
 
-@pytest.mark.parametrize("bomb", BOMBS)
+@pytest.mark.parametrize("bomb", BOMBS if EVERY else BOMBS[1::2])
 @pytest.mark.parametrize("name", ["specs", "output", "identity", "comment", "apply", "python-version"])
 def test_no_input_is_a_command(runner: Runner, name: str, bomb: str) -> None:
     runner.edit()
