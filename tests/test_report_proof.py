@@ -290,7 +290,6 @@ def test_a_proof_as_json_to_the_key() -> None:
         "judgement": "unexpected",
         "handshakes": 3,
         "dates_judged_outside_the_handshakes": True,
-        "roll_out": None,
         "meetings": [
             {
                 "server": "servers/api",

@@ -20,7 +20,7 @@ from certgen.diagnostics import CertgenError, Diagnostic, error
 if TYPE_CHECKING:
     from certgen.live import Place
     from certgen.loading import LoadedSpec
-    from certgen.prove.values import Proof
+    from certgen.prove.values import Proof, RollOut
 
 
 @certgen.command()
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @at_option
 @click.option(
     "--against", type=click.Path(path_type=Path, file_okay=False, exists=True), metavar="DIR",
-    help="An older output folder: prove too that the way from there keeps working, in any order.",
+    help="Prove instead that the roll-out from an older output folder keeps working, in any order.",
 )  # fmt: skip
 @click.option(
     "--live", multiple=True, metavar="ADDRESS=HOST:PORT",
@@ -49,13 +49,19 @@ def prove(
     loaded = load(screen, "prove", specs, reads_keys=False)
     bar = ProgressBar(is_shown=sys.stderr.isatty() and not screen.is_quiet, what="handshakes")
     then = moment(screen, "prove", at) if at is not None else None
+    answers: list[Proof | RollOut] = []
     try:
-        proofs = list(_of_servers(loaded, output, live, bar) if live else _of_trees(loaded, output, then, against, bar))
+        if live:
+            answers += _of_servers(loaded, output, live, bar)
+        elif against is not None:
+            answers += _of_roll_outs(loaded, output, against, bar)
+        else:
+            answers += _of_trees(loaded, output, then, bar)
     except CertgenError as reason:
         bar.close()
         screen.fail("prove", reason.diagnostics)
     bar.close()
-    _show(screen, proofs)
+    _show(screen, answers)
 
 
 def _refuse_both(screen: Screen, at: str | None, against: Path | None, live: tuple[str, ...]) -> None:
@@ -64,16 +70,22 @@ def _refuse_both(screen: Screen, at: str | None, against: Path | None, live: tup
         screen.fail("prove", [error("conflict", f"`{given[0]}` and `{given[1]}` exclude each other", help="give one")])
 
 
-def _of_trees(
-    loaded: tuple[LoadedSpec, ...], output: Path, then: datetime | None, against: Path | None, bar: ProgressBar
-) -> Iterator[Proof]:
+def _of_trees(loaded: tuple[LoadedSpec, ...], output: Path, then: datetime | None, bar: ProgressBar) -> Iterator[Proof]:
     from certgen.prove.prove import prove as try_all
     from certgen.store.tree import Tree
 
     for item in loaded:
-        name, now = item.bundle.name, datetime.now(UTC)
-        older = Tree(against / name) if against is not None else None
-        yield try_all(item.bundle, Tree(output / name), now, then, bar.advance, jobs=cores(), against=older)
+        tree = Tree(output / item.bundle.name)
+        yield try_all(item.bundle, tree, datetime.now(UTC), then, bar.advance, jobs=cores())
+
+
+def _of_roll_outs(loaded: tuple[LoadedSpec, ...], output: Path, against: Path, bar: ProgressBar) -> Iterator[RollOut]:
+    from certgen.rollout import prove_roll_out
+    from certgen.store.tree import Tree
+
+    for item in loaded:
+        tree, older = (Tree(folder / item.bundle.name) for folder in (output, against))
+        yield prove_roll_out(item.bundle, tree, older, datetime.now(UTC), bar.advance, jobs=cores())
 
 
 def _of_servers(
@@ -99,25 +111,38 @@ def _spec_of(place: Place, loaded: tuple[LoadedSpec, ...]) -> LoadedSpec:
     return (having or list(loaded))[0]
 
 
-def _diagnostics(proof: Proof) -> Iterator[Diagnostic]:
-    yield from (*proof.findings, *proof.unknowns)
-    if proof.roll_out is not None:
-        yield from (*proof.roll_out.findings, *proof.roll_out.unknowns, *proof.roll_out.warnings)
+def _diagnostics(answer: Proof | RollOut) -> Iterator[Diagnostic]:
+    yield from (*answer.findings, *answer.unknowns)
+    yield from getattr(answer, "warnings", ())
 
 
-def _show(screen: Screen, proofs: list[Proof]) -> None:
+def _show(screen: Screen, answers: list[Proof | RollOut]) -> None:
     from certgen.prove.values import Judgement
-    from certgen.report.proof import render_proof
 
-    screen.diagnose(diagnostic for proof in proofs for diagnostic in _diagnostics(proof))
+    screen.diagnose(diagnostic for answer in answers for diagnostic in _diagnostics(answer))
     if screen.is_json:
         from certgen.report import json_v1
 
-        body = {"specs": [json_v1.proof(proof) for proof in proofs], "diagnostics": []}
+        body = {"specs": [_body(answer) for answer in answers], "diagnostics": []}
         screen.result(json_v1.render("prove", body))
     else:
-        for proof in proofs:
-            screen.result(render_proof(proof, screen.painter(sys.stdout), screen.width(sys.stdout)))
+        for answer in answers:
+            screen.result(_text(screen, answer))
     codes = {Judgement.AS_EXPECTED: SOUND, Judgement.UNEXPECTED: DIFFERENT, Judgement.UNKNOWN: UNKNOWN}
-    judgements = {codes[proof.judgement] for proof in proofs}
+    judgements = {codes[answer.judgement] for answer in answers}
     sys.exit(DIFFERENT if DIFFERENT in judgements else max(judgements, default=SOUND))
+
+
+def _body(answer: Proof | RollOut) -> dict[str, Any]:
+    from certgen.prove.values import RollOut
+    from certgen.report import json_v1
+
+    return json_v1.roll_out(answer) if isinstance(answer, RollOut) else json_v1.proof(answer)
+
+
+def _text(screen: Screen, answer: Proof | RollOut) -> str:
+    from certgen.prove.values import RollOut
+    from certgen.report.proof import render_proof, render_roll_out
+
+    paint, width = screen.painter(sys.stdout), screen.width(sys.stdout)
+    return render_roll_out(answer, paint, width) if isinstance(answer, RollOut) else render_proof(answer, paint, width)

@@ -14,9 +14,8 @@ from certgen.prove.contents import faults_of_artifacts
 from certgen.prove.encounters import Encounters
 from certgen.prove.findings import Findings
 from certgen.prove.parties import Gathered, gather
-from certgen.prove.rollout import attempts, conclude, gather_crowd
 from certgen.prove.shadow import Shadow
-from certgen.prove.values import Challenge, Encounter, Proof, RollOut
+from certgen.prove.values import Challenge, Encounter, Proof
 from certgen.store.scratch import scratch
 from certgen.store.tree import Tree
 from certgen.tls.contexts import UnusableCredentialsError
@@ -35,7 +34,6 @@ def prove(  # noqa: PLR0913 - the tree and its two times, and how to go about it
     progress: Progress = lambda done, total: None,  # noqa: ARG005 - the observer that looks away
     *,
     jobs: int = 1,
-    against: Tree | None = None,
 ) -> Proof:
     """Let every client meet every server, and try all who must be kept out.
 
@@ -46,7 +44,6 @@ def prove(  # noqa: PLR0913 - the tree and its two times, and how to go about it
         at: the time for which to judge; dates are then judged outside the handshakes.
         progress: told after each attempt.
         jobs: how many threads shake hands; OpenSSL lets go of the interpreter meanwhile.
-        against: an older tree, from which this one is rolled out.
 
     Raises:
         CertgenError: the tree was changed meanwhile.
@@ -57,7 +54,6 @@ def prove(  # noqa: PLR0913 - the tree and its two times, and how to go about it
     gathered = gather(bundle, tree)
     try:
         encounters, challenges = _try_all(gathered, now, at, progress, jobs)
-        roll_out = _roll_out(gathered, against, progress, jobs) if against is not None else None
     except UnusableCredentialsError:
         message = f"the tree of {bundle.name} changed while it was being proven"
         raise CertgenError([error("tree-changed", message, help="prove it again", where=bundle.name)]) from None
@@ -71,7 +67,6 @@ def prove(  # noqa: PLR0913 - the tree and its two times, and how to go about it
         unknowns=findings.unknowns(encounters, challenges),
         handshakes=sum(len(one.trials) for one in encounters) + sum(len(one.trials) for one in challenges),
         dates_apart=at is not None,
-        roll_out=roll_out,
     )
 
 
@@ -86,13 +81,6 @@ def _try_all(
         encounters = attempt_all(meetings, lambda done: progress(done, total), jobs)
         challenges = attempt_all(strangers, lambda done: progress(len(meetings) + done, total), jobs)
     return encounters, challenges
-
-
-def _roll_out(gathered: Gathered, older: Tree, progress: Progress, jobs: int) -> RollOut:
-    crowd = gather_crowd(gathered, older)
-    pairs = tuple(attempts(crowd, gathered))
-    found = attempt_all(pairs, lambda done: progress(done, len(pairs)), jobs)
-    return conclude(crowd, tuple(crossing for crossings in found for crossing in crossings))
 
 
 def attempt_all(chosen: Iterable[Callable[[], _T]], progress: Callable[[int], None], jobs: int) -> tuple[_T, ...]:

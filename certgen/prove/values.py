@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from certgen.diagnostics import Diagnostic
 from certgen.model import Address
 from certgen.tls.causes import Cause, Refusal, Side
+
+BY_CERTIFICATES: Final = "certificates"
+"""In place of a version of TLS: nobody shook hands, since a private key is not here."""
 
 
 class Judgement(StrEnum):
@@ -133,8 +137,8 @@ class Crossing:
 
     server: Address
     client: Address
-    old: Side
-    """Which of the two has its files of before."""
+    old: Side | None
+    """Which of the two has its files of before; None where both have their new ones."""
     trials: tuple[Trial, ...] = ()
     obstacle: str | None = None
     """Why it could not be tried."""
@@ -149,6 +153,8 @@ class Crossing:
 class RollOut:
     """What a change of a tree does to those who talk, while some have it and others not yet."""
 
+    name: str
+    """The tree's."""
     changed: int
     """Entries with other certificates or trust than before."""
     crossings: tuple[Crossing, ...]
@@ -169,7 +175,12 @@ class RollOut:
     @property
     def handshakes(self) -> int:
         """How many were tried, those of before aside."""
-        return sum(len(crossing.trials) for crossing in self.crossings)
+        return sum(trial.version != BY_CERTIFICATES for crossing in self.crossings for trial in crossing.trials)
+
+    @property
+    def judged(self) -> int:
+        """How often certificates were judged in place of a handshake."""
+        return sum(trial.version == BY_CERTIFICATES for crossing in self.crossings for trial in crossing.trials)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,20 +198,10 @@ class Proof:
     handshakes: int = 0
     dates_apart: bool = False
     """Whether dates were judged outside the handshakes."""
-    roll_out: RollOut | None = None
-    """The way from an older tree to this one, where that was asked for."""
 
     @property
     def judgement(self) -> Judgement:
         """The whole in a word: what is known to be wrong weighs more than what is not known."""
-        judgements = {self.of_tree, *((self.roll_out.judgement,) if self.roll_out is not None else ())}
-        if Judgement.UNEXPECTED in judgements:
-            return Judgement.UNEXPECTED
-        return Judgement.UNKNOWN if Judgement.UNKNOWN in judgements else Judgement.AS_EXPECTED
-
-    @property
-    def of_tree(self) -> Judgement:
-        """The tree by itself, whatever was there before."""
         if self.findings:
             return Judgement.UNEXPECTED
         return Judgement.UNKNOWN if self.unknowns else Judgement.AS_EXPECTED

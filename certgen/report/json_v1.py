@@ -84,12 +84,13 @@ def proof(item: Proof) -> dict[str, Any]:
         "strangers": [_challenge(one) for one in item.challenges],
         "findings": diagnostics(item.findings),
         "not_judged": diagnostics(item.unknowns),
-        "roll_out": _roll_out(item.roll_out) if item.roll_out is not None else None,
     }
 
 
-def _roll_out(way: RollOut) -> dict[str, Any]:
+def roll_out(way: RollOut) -> dict[str, Any]:
+    """Give what was tried of a roll-out, meeting by meeting."""
     return {
+        "name": way.name,
         "judgement": str(way.judgement),
         "changed": way.changed,
         "order": [[str(address) for address in wave] for wave in way.waves] if way.waves is not None else None,
@@ -97,7 +98,7 @@ def _roll_out(way: RollOut) -> dict[str, Any]:
             {
                 "server": str(one.server),
                 "client": str(one.client),
-                "old": str(one.old),
+                "old": str(one.old) if one.old is not None else None,
                 "broken": one.is_broken,
                 "handshakes": [_trial(trial) for trial in one.trials],
                 "obstacle": one.obstacle,

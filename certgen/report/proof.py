@@ -48,29 +48,27 @@ def render_proof(proof: Proof, paint: Painter = plain, width: int | None = None)
         *_footnotes(proof, width),
         wrapped(_summary(proof), width, "  ").replace(proof.name, paint(proof.name, Style.STRONG), 1),
     ]
-    if proof.roll_out is not None:
-        lines += render_roll_out(proof.name, proof.roll_out, paint, width)
     return "\n".join(lines) + "\n"
 
 
-def render_roll_out(name: str, way: RollOut, paint: Painter, width: int | None) -> Iterator[str]:
+def render_roll_out(way: RollOut, paint: Painter = plain, width: int | None = None) -> str:
     """Write what a roll-out breaks: who gets in where while one of the two is old; then the orders that do not.
 
     Args:
-        name: of the tree.
         way: the roll-out.
         paint: gives the colours.
         width: the terminal's width in characters; None for no terminal.
     """
-    yield ""
-    for old, title in ((Side.CLIENT, "client is old"), (Side.SERVER, "server is old")):
+    lines: list[str] = []
+    for old, title in ((Side.CLIENT, "client is old"), (Side.SERVER, "server is old"), (None, "both are new")):
         chosen = [one for one in way.crossings if one.old is old]
         if any(one.is_broken or one.obstacle for one in chosen):
             rows = tuple(dict.fromkeys(one.server for one in chosen))
             columns = tuple(dict.fromkeys(str(one.client) for one in chosen))
             cells = {(one.server, str(one.client)): _crossing(one) for one in chosen}
-            yield from _Table(title, rows, columns, cells).lines(paint, width or WIDTH)
-    yield wrapped(f"{name}: {_order(way)}", width, "  ").replace(name, paint(name, Style.STRONG), 1)
+            lines += _Table(title, rows, columns, cells).lines(paint, width or WIDTH)
+    lines.append(wrapped(f"{way.name}: {_order(way)}", width, "  ").replace(way.name, paint(way.name, Style.STRONG), 1))
+    return "\n".join(lines) + "\n"
 
 
 def _crossing(one: Crossing) -> _Cell:
@@ -82,14 +80,17 @@ def _crossing(one: Crossing) -> _Cell:
 def _order(way: RollOut) -> str:
     """Say in which orders a roll-out keeps working."""
     entries = "one entry" if way.changed == 1 else f"{way.changed} entries"
+    tried = f"{way.handshakes} handshakes"
+    if way.judged:
+        tried += f" and {way.judged} judged by certificates alone, since a private key is not here"
     if not way.changed:
         return "nothing to roll out, the older tree has the same certificates and trust"
     if way.waves is None:
         return f"the roll-out of {entries} breaks in every order"
     if way.judgement is Judgement.UNKNOWN:
-        return f"cannot tell whether the roll-out of {entries} keeps working, {way.handshakes} handshakes"
+        return f"cannot tell whether the roll-out of {entries} keeps working, {tried}"
     if len(way.waves) < 2:
-        return f"the roll-out of {entries} keeps working in any order, {way.handshakes} handshakes"
+        return f"the roll-out of {entries} keeps working in any order, {tried}"
     waves = ", then ".join(", ".join(map(str, wave)) for wave in way.waves)
     return f"the roll-out of {entries} keeps working in one order: first {waves}"
 
@@ -193,7 +194,7 @@ def _summary(proof: Proof) -> str:
     tried = "one handshake" if proof.handshakes == 1 else f"{proof.handshakes} handshakes"
     if not (proof.handshakes or proof.findings or proof.unknowns):
         return f"{proof.name}: nothing to prove, since nobody connects to anybody"
-    match proof.of_tree:
+    match proof.judgement:
         case Judgement.AS_EXPECTED:
             return f"{proof.name}: proven, {tried}, all as expected"
         case Judgement.UNEXPECTED:
