@@ -1,7 +1,7 @@
 # Needs make and Python 3.11 or later. On Debian and Ubuntu it installs what else is missing.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test sweep fuzz mutation bench lint types check lowest wheel clean system-programs
+.PHONY: help demo test coverage sweep fuzz mutation bench lint types check lowest wheel clean system-programs
 
 # The first that is new enough. It is run, not looked up: a name on the PATH may be a shim without a Python behind it.
 PYTHON = $(shell for python in python3 python3.11 python3.12 python3.13 python3.14; do \
@@ -50,6 +50,7 @@ show = echo '$$ $(1)' && $(WITH_VENV) && $(1) && echo
 help:
 	@echo 'make demo     compile the quickstart spec into output/quickstart, twice'
 	@echo 'make test     all tests, the wheel, and the lowest versions of the dependencies'
+	@echo 'make coverage all tests, and which lines and branches they reach'
 	@echo 'make check    lint, types and test'
 	@echo 'make sweep    all that the tests take a sample of: kills, failing calls, races, damage, specs (an hour)'
 	@echo 'make fuzz     five minutes of a fuzzer on the loader'
@@ -68,9 +69,13 @@ demo: .venv/.package
 	@$(call show,certgen prove specs/quickstart.yaml)
 
 test: .venv/.dev system-programs
-	@$(WITH_VENV) && pytest -q -n auto --cov
+	@$(WITH_VENV) && pytest -q -n auto
 	@$(MAKE) --no-print-directory wheel
 	@$(MAKE) --no-print-directory lowest
+
+# The same tests, and which lines and branches they reach: to count takes more than half of the time.
+coverage: .venv/.dev system-programs
+	@$(WITH_VENV) && pytest -q -n auto --cov
 
 # What the suite takes a sample of: every call at which a run can die or fail, and more specs, races, damage and power cuts.
 sweep: .venv/.dev system-programs
