@@ -62,15 +62,16 @@ def prove_roll_out(  # noqa: PLR0913 - two trees, their time, and how to go abou
     pairs = tuple(_attempts(crowd))
     found = attempt_all(pairs, lambda done: progress(done, len(pairs)), jobs)
     crossings = tuple(crossing for crossings in found for crossing in crossings)
-    waves = _waves(crowd, crossings)
+    waves, is_first = _waves(crowd, crossings), not older.paths()
     return RollOut(
         name=bundle.name,
         changed=len(crowd.changed),
         crossings=crossings,
         waves=waves,
         findings=tuple(_findings(crossings, _ADD_FIRST if waves is None else _IN_ORDER)),
-        warnings=tuple(_names_gone(crowd)),
+        warnings=(*([_no_older_tree(older)] if is_first else []), *_names_gone(crowd)),
         unknowns=tuple(_unknowns(crossings)),
+        is_first=is_first,
     )
 
 
@@ -255,6 +256,12 @@ def _findings(crossings: Iterable[Crossing], help_: str) -> Iterator[Diagnostic]
         as_client, as_server = _STATES[old]
         message = f"{who}, {as_client}, and {server}, {as_server}, do not talk: {reason}"
         yield error("roll-out-breaks", message, help=_LOOK if old is None else help_, where=str(server))
+
+
+def _no_older_tree(older: Tree) -> Diagnostic:
+    message = f"{older.root.parent} has no tree {older.root.name}: all of it is new, or the folder is another"
+    help_ = f"name the older output folder, which holds {older.root.name}/"
+    return Diagnostic(Severity.WARNING, "no-tree", message, help=help_, where="--against")
 
 
 def _names_gone(crowd: _Crowd) -> Iterator[Diagnostic]:

@@ -272,7 +272,9 @@ def test_a_server_that_bears_only_other_names_breaks_the_roll_out(shop: Shop) ->
 def test_an_older_folder_without_this_tree_is_one_from_which_nothing_is_rolled_out(shop: Shop) -> None:
     (shop.folder / "older").mkdir()
     ran = shop.type("prove", "--against", "older")
-    assert (ran.code, "nothing to roll out" in ran.out) == (0, True), ran
+    assert (ran.code, ran.out) == (0, "shop: nothing to roll out, there is no older tree\n")
+    assert "warning[no-tree]: older has no tree shop: all of it is new, or the folder is another" in ran.err
+    assert "warning[no-tree]" in shop.type("prove", "--against", "output/shop").err, "the tree in place of its folder"
     ran = shop.type("prove", "--against", "nowhere")
     assert (ran.code, "nowhere" in ran.err) == (2, True), ran
     ran = shop.type("prove", "--against", "older", "--at", "+1d")

@@ -164,6 +164,8 @@ class RollOut:
     findings: tuple[Diagnostic, ...]
     warnings: tuple[Diagnostic, ...] = ()
     unknowns: tuple[Diagnostic, ...] = ()
+    is_first: bool = False
+    """Whether there was no older tree at all."""
 
     @property
     def judgement(self) -> Judgement:

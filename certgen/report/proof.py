@@ -83,6 +83,8 @@ def _order(way: RollOut) -> str:
     tried = f"{way.handshakes} handshakes"
     if way.judged:
         tried += f" and {way.judged} judged by certificates alone, since a private key is not here"
+    if way.is_first:
+        return "nothing to roll out, there is no older tree"
     if not way.changed:
         return "nothing to roll out, the older tree has the same certificates and trust"
     if way.waves is None:
