@@ -14,11 +14,13 @@ from certgen.manifest import Manifest, ManifestEntry, digest, render_manifest
 from certgen.model import Address, Bundle, Certificate, Entry
 from certgen.plan.authorities import known_certificate
 from certgen.plan.derived import anchors_of, path_above
-from certgen.plan.housekeeping import leftovers, orphans, recorded_entry
-from certgen.plan.seals import seal_of
+from certgen.plan.housekeeping import orphans
+from certgen.plan.records import changed_entry, recorded_entry
 from certgen.plan.values import Action, Change, KeySource, Plan, Signing, TreeFile
+from certgen.publication import LINK_NAME
+from certgen.publishing import links_to_generation, put_in_generation
 from certgen.signing import Signatures, Signed
-from certgen.store.writer import FileWrite, Writer
+from certgen.store.writer import FileWrite, LinkWrite, Writer
 from certgen.tree import (
     ATTRIBUTES_FILE,
     CERTIFICATE_FILE,
@@ -35,11 +37,12 @@ from certgen.tree import (
     ManifestState,
     Observed,
     attributes_file,
-    file_names,
     ignore_file,
+    is_combined,
+    is_secret,
     key_file,
 )
-from certgen.vault import IN_CLEAR, Vault, take_judged_key, take_key
+from certgen.vault import IN_CLEAR, Vault, take_as_it_is, take_judged_key, take_key
 
 if TYPE_CHECKING:
     from certgen.signers.port import KeyRing
@@ -84,6 +87,7 @@ class _Made:
 
     writes: list[FileWrite] = field(default_factory=list)
     removes: list[str] = field(default_factory=list)
+    links: list[LinkWrite] = field(default_factory=list)
 
 
 def apply(  # noqa: PLR0913, PLR0917 - the plan with its two arguments, and the three doors to the world
@@ -207,7 +211,13 @@ class _Run:
                 made.writes.append(FileWrite(f"{address}/{name}", contents[name](), PUBLIC_MODE))
         made.writes += [self._combined(entry, made)] if COMBINED_FILE in change.writes else []
         made.removes += [f"{address}/{name}" for name in change.removes]
+        if change.publishing is not None:
+            made.writes += [self._carried(entry, name, made) for name in change.publishing.carried]
         self._record(entry, change, made)
+        if change.publishing is not None and change.publishing.is_linked:
+            generation = self._writer.tree.new_generation(str(address))
+            made.links += links_to_generation(address, generation, made.writes, self._observed[address])
+            made.writes = put_in_generation(address, generation, made.writes)
 
     def _sign(self, entry: Entry, signing: Signing, made: _Made) -> None:
         address, order = entry.address, signing.key
@@ -233,6 +243,16 @@ class _Run:
         path = encode_certificates(self._path(entry))
         return FileWrite(f"{entry.address}/{COMBINED_FILE}", path + new[0].content, entry.key.mode)
 
+    def _carried(self, entry: Entry, name: str, made: _Made) -> FileWrite:
+        """Give a file that stays as it is, for the place in which it is published now."""
+        path = f"{entry.address}/{name}"
+        if not is_secret(name):
+            return FileWrite(path, self._observed[entry.address].file(name).content, PUBLIC_MODE)
+        if name == COMBINED_FILE and is_combined(entry):
+            return self._combined(entry, made)
+        private_key = take_as_it_is(entry.address, name, self._observed, self._writer.tree)
+        return FileWrite(path, private_key.pem, entry.key.mode)
+
     def _read_key(self, address: Address) -> tuple[bytes, str]:
         """Give what stands in the file of an entry's private key, and the name of that file."""
         supplied = self._bundle[address].supplied
@@ -253,30 +273,22 @@ class _Run:
 
     def _record(self, entry: Entry, change: Change, made: _Made) -> None:
         """Bring the entry's line of the manifest up to date: what was written, and what stays."""
-        found = self._observed[entry.address]
         folder = f"{entry.address}/"
         written = {write.path.removeprefix(folder): digest(write.content) for write in made.writes}
-        left = leftovers(entry, self._observed).items()
-        files = {name: listed for name, listed in left if name not in change.removes}
-        for name in file_names(entry):
-            files[name] = None if name == COMBINED_FILE else written.get(name) or digest(found.file(name).content)
-        name, protection = key_file(entry), entry.key.protection
-        mark = None
-        if name in files:
-            closed, mark = seal_of(entry, self._observed)
-            if name in written:
-                closed, mark = (written[name], protection.mark) if protection is not None else (None, None)
-            files[name] = closed
         own = self._signed.get(entry.address) or self._certificates[entry.address]
-        self._manifest[entry.address] = ManifestEntry(own.key_id, files, mark)
+        self._manifest[entry.address] = changed_entry(entry, change, own.key_id, written, self._observed)
 
     def _put(self, made: Sequence[_Made], batch: Sequence[Change]) -> None:
         """Write together what belongs together, with what the manifest says of it."""
         writes = [write for item in made for write in item.writes]
         removes = [path for item in made for path in item.removes]
         addresses = [change.address for change in batch if isinstance(change.address, Address)]
-        self._writer.commit(writes, removes, {address: self._manifest.get(address) for address in addresses})
-        self._written += [write.path for write in writes if not write.path.startswith(f"{MACHINE_FOLDER}/")]
+        links = sorted(
+            (link for item in made for link in item.links), key=lambda link: not link.path.endswith(LINK_NAME)
+        )
+        self._writer.commit(writes, removes, {address: self._manifest.get(address) for address in addresses}, links)
+        paths = [*(write.path for write in writes), *(link.path for link in links)]
+        self._written += [path for path in paths if not path.startswith(f"{MACHINE_FOLDER}/")]
         self._removed += removes
 
     def _close(self) -> _Made:

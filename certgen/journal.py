@@ -154,8 +154,8 @@ def _checked_path(path: str) -> str:
 
 
 def _checked_spare(spare: str, path: str) -> str:
-    """Refuse a spare that is not beside its file."""
-    if spare != f"{path.rpartition('/')[0]}/{SPARE_KEY_FILE}":
+    """Refuse a spare that is not in its entry's folder."""
+    if spare != f"{'/'.join(path.split('/', 2)[:2])}/{SPARE_KEY_FILE}":
         raise DamagedManifestError(spare)
     return spare
 

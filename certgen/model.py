@@ -14,7 +14,8 @@ from itertools import takewhile
 from typing import Final
 
 from certgen.lifetime import RenewBefore, Validity
-from certgen.protection import Protection
+from certgen.protection import KeyRotation, Protection
+from certgen.publication import Publication
 from certgen.rfc5280.vocabulary import (
     DistinguishedName,
     ExtendedKeyUsage,
@@ -91,13 +92,6 @@ class Address:
         if not NAME.fullmatch(name) or ".." in name:
             raise ValueError(text)
         return cls(Section(section), name)
-
-
-class KeyRotation(StrEnum):
-    """Whether a renewal keeps the private key."""
-
-    KEEP = "keep"
-    ON_RENEWAL = "on-renewal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,6 +256,7 @@ class Entry:
     supplied: SuppliedAuthority | None = None
     deploy_dir: str = ""
     """The folder on its host in which its files will be."""
+    publication: Publication = Publication.FILES
     snippets: tuple[Snippet, ...] = ()
 
     @property

@@ -16,6 +16,7 @@ from certgen.manifest import (
     parse_manifest,
 )
 from certgen.model import Address, Bundle, Certificate, Entry
+from certgen.publication import LINK_NAME, Publication
 from certgen.rfc5280.objects import algorithm_of, key_id, public_key_der, quiet
 from certgen.sealing import passphrase
 from certgen.tree import (
@@ -30,7 +31,6 @@ from certgen.tree import (
     NOTHING,
     PRIVATE_KEY_FILES,
     SEALED_KEY_FILE,
-    SECRET_FILES,
     TRUST_FILE,
     FileKind,
     FileState,
@@ -41,6 +41,7 @@ from certgen.tree import (
     ObservedKey,
     Vouched,
     file_names,
+    is_secret,
     key_file,
 )
 
@@ -81,6 +82,8 @@ def _names_to_read(bundle: Bundle, manifest: Manifest) -> dict[Address, dict[str
             if SEALED_KEY_FILE in names[entry.address]:
                 # A key that was made before the spec asked for protection is there in clear.
                 names[entry.address][KEY_FILE] = None
+            if entry.publication is Publication.SYMLINK:
+                names[entry.address][LINK_NAME] = None
     for address, listed in manifest.entries.items():
         names[address].update(dict.fromkeys(listed.files))
     return names
@@ -150,7 +153,7 @@ def _observe_entry(
 ) -> ObservedEntry:
     certificates, problem = _certificates(files.get(CERTIFICATE_FILE, ABSENT))
     anchors, _ = _certificates(files.get(TRUST_FILE, ABSENT))
-    keys = {name: _without_content(files[name]) for name in SECRET_FILES if name in files}
+    keys = {name: _without_content(state) for name, state in files.items() if is_secret(name)}
     return ObservedEntry(
         certificate=certificates[0] if certificates else None,
         certificate_problem=problem,
@@ -170,7 +173,14 @@ def _is_combined(files: Mapping[str, FileState]) -> bool:
 
 
 def _without_content(state: FileState) -> FileState:
-    return FileState(state.kind, state.mode, reason=state.reason, is_linked=state.is_linked)
+    return FileState(
+        state.kind,
+        state.mode,
+        reason=state.reason,
+        is_linked=state.is_linked,
+        generation=state.generation,
+        is_shown=state.is_shown,
+    )
 
 
 def _certificates(state: FileState) -> tuple[tuple[Certificate, ...], str | None]:

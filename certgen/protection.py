@@ -1,10 +1,17 @@
-"""Floor 0: how private keys are closed before they are written, as a value: for whom, and by what mark it is known."""
+"""Floor 0: how private keys are kept, as values: for how long, and for whom they are closed before they are written."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
+
+
+class KeyRotation(StrEnum):
+    """Whether a renewal keeps the private key."""
+
+    KEEP = "keep"
+    ON_RENEWAL = "on-renewal"
 
 
 class ProtectionKind(StrEnum):

@@ -20,8 +20,9 @@ from certgen.plan.horizon import next_instant
 from certgen.plan.values import Action
 from certgen.stamp import Stamp
 from certgen.store.files import find_trees, read_file
+from certgen.store.sight import Looks
 from certgen.store.stamps import SETTLED, digest, judge, package_folders, packed, unpacked, write_stamp
-from certgen.store.tree import Looks, Tree
+from certgen.store.tree import Tree
 from certgen.surveying import Survey
 from certgen.tree import KEYS_NOTE, MACHINE_FOLDER, TREE_FILES, Facts, FileKind, Vouched
 

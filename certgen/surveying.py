@@ -19,10 +19,11 @@ from certgen.model import Address, Bundle
 from certgen.observe import observe, paths_to_read
 from certgen.plan.decide import plan
 from certgen.plan.horizon import next_instant
-from certgen.plan.housekeeping import recorded_entry
+from certgen.plan.records import recorded_entry
 from certgen.plan.values import Plan, Requests
 from certgen.signers.workers import Workers, pays
-from certgen.store.tree import Looks, Tree
+from certgen.store.sight import Looks
+from certgen.store.tree import Tree
 from certgen.tree import (
     MANIFEST_FILE,
     TREE_FILES,

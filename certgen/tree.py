@@ -11,6 +11,7 @@ from typing import Final
 from certgen.manifest import Manifest
 from certgen.model import Address, Bundle, Certificate, Entry
 from certgen.protection import ProtectionKind
+from certgen.publication import LINK_NAME, is_hidden
 from certgen.rfc5280.vocabulary import KeyAlgorithm
 
 CERTIFICATE_FILE: Final = "cert.pem"
@@ -29,7 +30,7 @@ ATTRIBUTES_FILE: Final = ".gitattributes"
 TREE_FILES: Final = (MANIFEST_FILE, IGNORE_FILE, ATTRIBUTES_FILE)
 """The files of the tree itself."""
 MACHINE_FOLDER: Final = ".certgen"
-OWN_FILES: Final = (CERTIFICATE_FILE, *SECRET_FILES, TRUST_FILE, SPARE_KEY_FILE)
+OWN_FILES: Final = (CERTIFICATE_FILE, *SECRET_FILES, TRUST_FILE, SPARE_KEY_FILE, LINK_NAME)
 """The names in an entry's folder that no snippet may take."""
 PUBLIC_MODE: Final = 0o644
 PRIVATE_MODE: Final = 0o600
@@ -98,6 +99,11 @@ def attributes_file(bundle: Bundle) -> bytes:
     return f"# {first_line(bundle.source)}\n* -text\n/{MANIFEST_FILE} merge=union\n".encode()
 
 
+def is_secret(name: str) -> bool:
+    """Whether a file of an entry's folder has its private key, in whatever generation."""
+    return name in SECRET_FILES or (is_hidden(name) and name.partition("/")[2] in SECRET_FILES)
+
+
 def is_kept_from_git(name: str) -> bool:
     """Whether the tree's `.gitignore` takes a file's name for that of a private key."""
     return any(fnmatchcase(name.casefold(), pattern) for pattern in KEPT_FROM_GIT)
@@ -154,6 +160,10 @@ class FileState:
     """Whether it has a second name, a hard link."""
     facts: Facts | tuple[()] = field(default=(), repr=False, compare=False)
     """What the file system says of it, by which it is known again; nothing where it was not read."""
+    generation: str = ""
+    """The folder in which it stands behind its entry's one link; of that link, the folder to which it leads."""
+    is_shown: bool = False
+    """Whether a link of its own name leads there by the one link."""
 
 
 ABSENT: Final = FileState(FileKind.ABSENT)

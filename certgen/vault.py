@@ -9,11 +9,12 @@ from typing import Final
 
 from certgen.certificates import UnreadableError, parse_private_key
 from certgen.diagnostics import CertgenError, error
+from certgen.manifest import digest
 from certgen.model import Address
 from certgen.rfc5280.objects import key_id, public_key_der
 from certgen.sealing.port import PrivateKey
 from certgen.store.tree import Tree
-from certgen.tree import FileKind, Observed
+from certgen.tree import FileKind, KeyState, Observed
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +46,7 @@ def take_key(address: Address, observed: Observed, tree: Tree, vault: Vault) -> 
     opened = vault.unsealed.get(address)
     if opened is not None:
         return opened, path
-    state = tree.read([path])[path]
-    if state.kind is not FileKind.FILE:
-        message = f"{path} can no longer be read: {state.reason or state.kind.value}"
-        raise CertgenError([error("unreadable", message, help="see why, and run it again", where=path)])
-    return PrivateKey(state.content), path
+    return _read(path, tree), path
 
 
 def take_judged_key(address: Address, observed: Observed, tree: Tree, vault: Vault) -> PrivateKey:
@@ -64,8 +61,28 @@ def take_judged_key(address: Address, observed: Observed, tree: Tree, vault: Vau
     except UnreadableError:
         identity = ""
     if identity not in {observed[address].key.key_id or identity} - {""}:
-        message = f"{path} is no longer the private key that was found there"
-        raise CertgenError([error("key-mismatch", message, help="look who writes it, and run it again", where=path)])
+        raise _exchanged(path)
+    return private_key
+
+
+def take_as_it_is(address: Address, name: str, observed: Observed, tree: Tree) -> PrivateKey:
+    """Give what stands in a file with an entry's private key, closed or not, for another place of that file.
+
+    Args:
+        address: whose.
+        name: the file's, in the entry's folder.
+        observed: what was found in the tree.
+        tree: the tree.
+
+    Raises:
+        CertgenError: it can no longer be read, or is another than the one that was judged.
+    """
+    path, key = f"{address}/{name}", observed[address].key
+    if name == key.file and key.state is KeyState.PRESENT:
+        return take_judged_key(address, observed, tree, IN_CLEAR)
+    private_key = _read(path, tree)
+    if name == key.file and digest(private_key.pem) != key.digest:
+        raise _exchanged(path)
     return private_key
 
 
@@ -76,3 +93,16 @@ def identity_of(private_key: PrivateKey) -> str:
         UnreadableError: it is none.
     """
     return key_id(public_key_der(parse_private_key(private_key.pem).public_key()))
+
+
+def _read(path: str, tree: Tree) -> PrivateKey:
+    state = tree.read([path])[path]
+    if state.kind is not FileKind.FILE:
+        message = f"{path} can no longer be read: {state.reason or state.kind.value}"
+        raise CertgenError([error("unreadable", message, help="see why, and run it again", where=path)])
+    return PrivateKey(state.content)
+
+
+def _exchanged(path: str) -> CertgenError:
+    message = f"{path} is no longer the private key that was found there"
+    return CertgenError([error("key-mismatch", message, help="look who writes it, and run it again", where=path)])

@@ -17,7 +17,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "certgen"
 
 FLOORS = (
-    ("diagnostics", "starter", "stamp", "lifetime", "protection", "rfc5280", "tls"),
+    ("diagnostics", "starter", "stamp", "lifetime", "protection", "publication", "rfc5280", "tls"),
     ("model", "sealing", "spec.composer", "spec.document", "spec.outline"),
     ("manifest",),
     ("tree", "certificates", "encoders", "spec.fields"),
@@ -27,7 +27,7 @@ FLOORS = (
     ("spec.supplied",),
     ("spec.inheritance", "spec.circles"),
     ("spec.resolve", "spec.checks", "plan", "rendering"),
-    ("signing", "vault"),
+    ("signing", "vault", "publishing"),
     ("loading", "apply"),
     ("requests", "claims", "narrowing", "surveying", "unsealing", "clear_keys", "verify", "prove", "talk"),
     ("pipeline", "report", "live", "rollout"),

@@ -9,7 +9,7 @@ import json
 import os
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,6 +25,8 @@ from scene import Scene
 
 SERVERS = [name for name, case in cases().items() if case.serve is not None]
 CLIENTS = [name for name, case in cases().items() if case.call is not None]
+WATCHING = ("envoy", "go", "python", "node")
+"""Those that look by themselves whether their files have changed."""
 VERSIONS: tuple[Version, ...] = ("1.2", "1.3")
 STRANGERS = """
     version: 1
@@ -62,10 +64,10 @@ class House:
         return self.case.knock(Knock(self.port, identity, anchors, "api.shop.example", version))
 
 
-def house_spec(scene: Scene, consumer: str, port: int) -> str:
+def house_spec(scene: Scene, consumer: str, port: int, publish: str = "files") -> str:
     case = cases()[consumer]
     options = case.server_options(port) | ({"allow": ["clients/checkout"]} if case.allows else {})
-    entry = {"sans": ["api.shop.example", "localhost"], "deploy_dir": f"{scene.tree}/servers/api"}
+    entry = {"sans": ["api.shop.example", "localhost"], "deploy_dir": f"{scene.tree}/servers/api", "publish": publish}
     return json.dumps(
         {
             "version": 1,
@@ -165,10 +167,22 @@ def served(case: Case, port: int) -> int:
 
 @pytest.mark.parametrize("consumer", [name for name in SERVERS if cases()[name].reload is not None])
 def test_while_a_certificate_is_renewed_no_request_fails(consumer: str, tmp_path: Path) -> None:
+    demand_no_request_fails(consumer, tmp_path, renew=["servers/api"])
+
+
+@pytest.mark.parametrize("consumer", WATCHING)
+def test_while_a_key_is_replaced_behind_one_link_no_request_fails(consumer: str, tmp_path: Path) -> None:
+    demand_no_request_fails(consumer, tmp_path, publish="symlink", rekey=["servers/api"])
+
+
+def demand_no_request_fails(
+    consumer: str, tmp_path: Path, *, publish: str = "files", renew: Sequence[str] = (), rekey: Sequence[str] = ()
+) -> None:
+    """Change a server's files under load, and demand that every request is answered and the new certificate served."""
     scene, port, case = Scene(tmp_path), free_port(), cases()[consumer]
     assert case.serve is not None
     assert case.reload is not None
-    scene.write(house_spec(scene, consumer, port))
+    scene.write(house_spec(scene, consumer, port, publish))
     scene.run(datetime.now(UTC) - timedelta(hours=1))
     (tmp_path / "work").mkdir()
     identity = scene.tree / "clients/checkout"
@@ -178,7 +192,7 @@ def test_while_a_certificate_is_renewed_no_request_fails(consumer: str, tmp_path
         before = served(case, port)
         with Callers(lambda: case.knock(knock)) as callers:
             callers.wait(10)
-            scene.run(datetime.now(UTC), renew=["servers/api"])
+            scene.run(datetime.now(UTC), renew=renew, rekey=rekey)
             case.reload(started)
             renewed = x509.load_pem_x509_certificates(certificate.read_bytes())[0].serial_number
             assert eventually(lambda: served(case, port) == renewed != before, 30)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
 from certgen.lifetime import RenewBefore
-from certgen.model import KeyRotation
+from certgen.protection import KeyRotation
 from certgen.rfc5280.vocabulary import ExtendedKeyUsage, KeyAlgorithm, KeyUsage, NameAttribute
 from certgen.spec import fields
 

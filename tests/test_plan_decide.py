@@ -45,11 +45,11 @@ from values import (
 )
 
 from certgen.lifetime import Validity
-from certgen.model import Address, Bundle, KeyPolicy, KeyRotation
+from certgen.model import Address, Bundle, KeyPolicy
 from certgen.plan import authorities, compare, derived, housekeeping, keys, times
 from certgen.plan import decide as decision
 from certgen.plan.values import Action, KeyFate, KeySource, ReasonCode, Requests, TreeFile
-from certgen.protection import Protection, ProtectionKind
+from certgen.protection import KeyRotation, Protection, ProtectionKind
 from certgen.rfc5280.vocabulary import KeyAlgorithm, KeyUsage
 from certgen.tree import (
     ATTRIBUTES_FILE,

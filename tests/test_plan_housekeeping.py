@@ -30,14 +30,13 @@ from certgen.manifest import digest as digest_under_test
 from certgen.model import Address
 from certgen.plan.housekeeping import (
     foreign_files,
-    leftovers,
     mode_changes,
     orphans,
-    recorded_entry,
     removals,
     tree_files,
     tree_warnings,
 )
+from certgen.plan.records import leftovers, recorded_entry
 from certgen.plan.values import Action, Change, Reason, ReasonCode, TreeFile
 from certgen.tree import (
     ATTRIBUTES_FILE,

@@ -34,6 +34,7 @@ from certgen.prove.prove import prove
 from certgen.prove.values import Judgement, Stranger
 from certgen.rfc5280.vocabulary import KeyAlgorithm
 from certgen.store.scratch import Scratch
+from certgen.store.sight import Sight
 from certgen.store.tree import Tree
 from certgen.tree import FileState
 
@@ -577,12 +578,12 @@ def test_a_fleet_is_read_once_and_not_for_every_handshake(tmp_path: Path, monkey
     clients = "".join(f"  c{number}:\n" for number in range(6))
     place = compiled(tmp_path / "shop", f"version: 1\nca: {{}}\nservers: {{a: {{sans: a.test}}}}\nclients:\n{clients}")
     reads: list[str] = []
-    real = Tree._look
+    real = Sight.look
 
-    def counting(tree: Tree, path: str, named: str = "") -> FileState:
+    def counting(sight: Sight, path: str, named: str = "") -> FileState:
         reads.append(path)
-        return real(tree, path, named)
+        return real(sight, path, named)
 
-    monkeypatch.setattr(Tree, "_look", counting)
+    monkeypatch.setattr(Sight, "look", counting)
     demand_proven(place.prove())
     assert len(reads) == len(set(reads))

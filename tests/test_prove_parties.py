@@ -14,6 +14,7 @@ from proving import SHOP, Place, compiled, key_pem
 from certgen.model import Address
 from certgen.prove.parties import Party, _is_unknown, gather_authorities, gather_parties, gather_roots
 from certgen.rfc5280.vocabulary import KeyAlgorithm
+from certgen.store.sight import Sight
 from certgen.store.tree import Tree
 from certgen.tree import FileState
 
@@ -61,13 +62,13 @@ def test_the_folders_of_cas_are_not_opened_for_parties_and_their_keys_for_nothin
     untouched: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    real = Tree._look
+    real = Sight.look
 
-    def reading(tree: Tree, path: str, named: str = "") -> FileState:
+    def reading(sight: Sight, path: str, named: str = "") -> FileState:
         read.append(path)
-        return real(tree, path, named)
+        return real(sight, path, named)
 
-    monkeypatch.setattr(Tree, "_look", reading)
+    monkeypatch.setattr(Sight, "look", reading)
     gather_parties(untouched.bundle, Tree(untouched.tree))
     assert [path for path in read if path.startswith("cas/")] == []
     assert "servers/api/key.pem" in read

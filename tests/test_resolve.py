@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from certgen.diagnostics import CertgenError
 from certgen.lifetime import RenewBefore
-from certgen.model import Address, Bundle, Entry, KeyRotation, Role, Section
+from certgen.model import Address, Bundle, Entry, Role, Section
 from certgen.pipeline import load_spec
+from certgen.protection import KeyRotation
 from certgen.spec.document import compose
 from certgen.spec.references import ReferencedFiles
 from certgen.spec.resolve import resolve

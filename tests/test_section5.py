@@ -46,8 +46,9 @@ from values import (
 
 from certgen.diagnostics import Severity
 from certgen.lifetime import RenewBefore, Validity
-from certgen.model import Address, Bundle, Certificate, KeyPolicy, KeyRotation
+from certgen.model import Address, Bundle, Certificate, KeyPolicy
 from certgen.plan.values import Action, KeyFate, KeySource, ModeChange, Plan, ReasonCode, TreeFile
+from certgen.protection import KeyRotation
 from certgen.rfc5280.vocabulary import (
     DistinguishedName,
     ExtendedKeyUsage,

@@ -37,6 +37,9 @@ KILLS = {
     "sealing": 3,
     "rewrap": 2,
     "unsealing": 2,
+    "published": 4,
+    "publishing": 3,
+    "unpublishing": 3,
 }
 FAILURES = {
     "first": 6,
@@ -51,6 +54,9 @@ FAILURES = {
     "sealing": 3,
     "rewrap": 2,
     "unsealing": 2,
+    "published": 4,
+    "publishing": 3,
+    "unpublishing": 3,
 }
 NAMES = {scenario.name: scenario for scenario in SCENARIOS}
 

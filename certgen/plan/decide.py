@@ -14,6 +14,7 @@ from certgen.plan.derived import Outputs, judge_derived, judge_outputs, judge_tr
 from certgen.plan.housekeeping import foreign_files, mode_changes, removals, removed_orphans, tree_files, tree_warnings
 from certgen.plan.keys import KeyEvidence, judge_key
 from certgen.plan.orders import action, in_order, kept_key_id, key_fate, key_order, rewrapping
+from certgen.plan.publication import as_published
 from certgen.plan.seals import unsealed
 from certgen.plan.times import Term, is_cut, new_term
 from certgen.plan.values import (
@@ -261,6 +262,7 @@ class _Decision:
         self._add_change(entry, change)
 
     def _add_change(self, entry: Entry, change: Change) -> None:
+        change = as_published(entry, change, self._observed)
         self._obstacles += foreign_files(entry, change, self._observed)
         self._changes.append(change)
 

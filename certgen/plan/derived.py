@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from certgen.encoders.pem import encode_certificates
 from certgen.manifest import ManifestEntry, digest
 from certgen.model import Address, AnchorFile, Bundle, Certificate, Entry, Section
 from certgen.plan.authorities import Projection
+from certgen.plan.publication import judge_publication
 from certgen.plan.values import Reason, ReasonCode, TextChange, Widening
 from certgen.tree import CERTIFICATE_FILE, COMBINED_FILE, TRUST_FILE, FileKind, KeyState, ObservedEntry, is_combined
 
@@ -70,6 +71,7 @@ def judge_outputs(entry: Entry, found: ObservedEntry, recorded: ManifestEntry | 
         is_rewritten: whether certificate or private key are written, and the key is here in clear.
     """
     outputs = judge_artifacts(entry, found, recorded)
+    outputs = replace(outputs, reasons=(*outputs.reasons, *judge_publication(entry, found)))
     if not is_combined(entry) or not (is_rewritten or found.key.state is KeyState.PRESENT):
         return outputs
     reasons = () if is_rewritten else _combined_reasons(found)

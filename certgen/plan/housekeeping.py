@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 
 from certgen.diagnostics import Diagnostic, Severity, error
-from certgen.manifest import Manifest, ManifestEntry, digest, render_manifest, says_the_same
+from certgen.manifest import Manifest, digest, render_manifest, says_the_same
 from certgen.model import Address, Bundle, Entry
-from certgen.plan.seals import seal_of
+from certgen.plan.publication import places
+from certgen.plan.records import recorded_entry
 from certgen.plan.values import Action, Change, ModeChange, Reason, ReasonCode, TreeFile
+from certgen.publication import LINK_NAME, is_hidden
 from certgen.tree import (
     ATTRIBUTES_FILE,
     COMBINED_FILE,
@@ -17,7 +19,6 @@ from certgen.tree import (
     MANIFEST_FILE,
     MARK,
     OWN_FILES,
-    PRIVATE_KEY_FILES,
     SECRET_FILES,
     FileKind,
     FileState,
@@ -36,7 +37,8 @@ from certgen.tree import (
 def foreign_files(entry: Entry, change: Change, observed: Observed) -> list[Diagnostic]:
     """Refuse to write where something stands that is not certgen's, or to sign with a key that is not."""
     found = observed[entry.address]
-    names = dict.fromkeys((*change.writes, *(file_names(entry) if change.signing else ())))
+    carried = (LINK_NAME, *change.publishing.carried) if change.publishing is not None else ()
+    names = dict.fromkeys((*change.writes, *(file_names(entry) if change.signing else ()), *carried))
     rendered = {artifact.name: artifact.content for artifact in entry.artifacts}
     return [
         _foreign(f"{entry.address}/{name}", state)
@@ -64,7 +66,7 @@ def removals(
     warnings: list[Diagnostic] = []
     for name, listed in sorted(recorded.files.items() if recorded else ()):
         state = found.file(name)
-        if name in wanted or name in moved or state.kind is FileKind.ABSENT:
+        if name in wanted or name in moved or state.kind is FileKind.ABSENT or is_hidden(name):
             continue
         is_free = f"{entry.address}/{name}" not in observed.protected
         is_key = listed is None or name in SECRET_FILES
@@ -102,7 +104,7 @@ def removed_orphans(
         else:
             states = {name: found.file(name) for name in sorted(listed)}
             obstacles += [_closed(f"{address}/{name}", s) for name, s in states.items() if s.kind is FileKind.CLOSED]
-            names = tuple(name for name, s in states.items() if s.kind in {FileKind.FILE, FileKind.UNREADABLE})
+            names = tuple(place for name, state in states.items() for place in places(name, state))
             reasons = (Reason(ReasonCode.ORPHANED, what="not in the spec"),)
             changes.append(Change(address, Action.REMOVE, reasons, removes=names))
     return tuple(changes), warnings, obstacles
@@ -118,7 +120,7 @@ def mode_changes(
     bundle: Bundle, observed: Observed, changes: Iterable[Change]
 ) -> tuple[tuple[ModeChange, ...], list[Diagnostic]]:
     """Find the private keys that stay and whose mode is not as asked; a file with two names is left as it is."""
-    written = {f"{c.address}/{name}" for c in changes for name in (*c.writes, *c.removes) if name in SECRET_FILES}
+    written = {f"{c.address}/{name}" for c in changes for name in _touched(c) if name in SECRET_FILES}
     found: list[ModeChange] = []
     warnings: list[Diagnostic] = []
     for entry in bundle.entries:
@@ -134,10 +136,16 @@ def mode_changes(
     return tuple(found), warnings
 
 
+def _touched(change: Change) -> tuple[str, ...]:
+    carried = change.publishing.carried if change.publishing is not None else ()
+    return (*change.writes, *change.removes, *carried)
+
+
 def _secrets(entry: Entry, found: ObservedEntry) -> Iterator[tuple[str, int, bool]]:
     """Give the files with an entry's private key that are there: name, mode, whether there is a second name."""
     key, combined = found.key, found.file(COMBINED_FILE)
-    if entry.supplied is None and entry.public_key is None and key.state is not KeyState.ABSENT:
+    is_here = key.state is not KeyState.ABSENT and found.file(key.file).kind is not FileKind.OTHER
+    if entry.supplied is None and entry.public_key is None and is_here:
         yield key.file, key.mode, key.is_linked
     if is_combined(entry) and combined.kind is FileKind.FILE:
         yield COMBINED_FILE, combined.mode, combined.is_linked
@@ -182,20 +190,6 @@ def _tree_file(name: str, state: FileState, wanted: bytes) -> list[Change]:
     return [] if state.content == wanted else [_tree_change(name, Reason(ReasonCode.FILE_DRIFTED, "edited"))]
 
 
-def recorded_entry(entry: Entry, observed: Observed) -> ManifestEntry | None:
-    """Give what the manifest should say of an entry that stays as it is.
-
-    Files that nothing asks for and that are still there are listed as before, so that they stay certgen's.
-    """
-    found = observed[entry.address]
-    if found.certificate is None:
-        return None
-    closed, mark = seal_of(entry, observed)
-    files = {name: None if name in SECRET_FILES else digest(found.file(name).content) for name in file_names(entry)}
-    files |= {name: closed for name in PRIVATE_KEY_FILES if name in files}
-    return ManifestEntry(found.certificate.key_id, {**leftovers(entry, observed), **files}, mark)
-
-
 def _manifest_change(bundle: Bundle, observed: Observed) -> tuple[Change, ...]:
     listed = {address: observed.manifest.entries[address] for address in orphans(bundle, observed)}
     for entry in bundle.entries:
@@ -215,14 +209,6 @@ def _manifest_change(bundle: Bundle, observed: Observed) -> tuple[Change, ...]:
     return (_tree_change(MANIFEST_FILE, reason),)
 
 
-def leftovers(entry: Entry, observed: Observed) -> dict[str, str | None]:
-    """Give the files of a live entry that the manifest lists, nothing asks for, and that are still there."""
-    recorded = observed.manifest.entries.get(entry.address)
-    wanted, found = set(file_names(entry)), observed[entry.address]
-    listed = recorded.files.items() if recorded else ()
-    return {name: was for name, was in listed if name not in wanted and found.file(name).kind is not FileKind.ABSENT}
-
-
 def _tree_change(name: str, reason: Reason) -> Change:
     return Change(TreeFile(name), Action.WRITE, (reason,), writes=(name,))
 
@@ -230,7 +216,7 @@ def _tree_change(name: str, reason: Reason) -> Change:
 def _is_ours(address: Address, name: str, state: FileState, observed: Observed) -> bool:
     """Whether a file may be written over: listed, or in a tree that lost its manifest."""
     if state.kind is FileKind.OTHER:
-        return False
+        return name == LINK_NAME and bool(state.generation)
     if observed.manifest.owns(address, name):
         return True
     if name not in OWN_FILES:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from certgen.model import Address, KeyRotation, Section
+from certgen.model import Address, Section
 from certgen.plan.case import Case
 from certgen.plan.values import Action, Change, KeyFate, KeyOrder, KeySource, Reason, ReasonCode
+from certgen.protection import KeyRotation
 from certgen.tree import KeyState, key_file
 
 

@@ -128,6 +128,16 @@ class TextChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Publishing:
+    """How the files of an entry come into sight, where a link has to do with it."""
+
+    carried: tuple[str, ...]
+    """Names of the files that stay as they are, and are written where the others are."""
+    is_linked: bool
+    """Whether they are put into a new generation, or else back into the entry's folder."""
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """What happens to one address, and why."""
 
@@ -144,6 +154,8 @@ class Change:
     """Names of the files in the entry's folder that are removed."""
     texts: tuple[TextChange, ...] = ()
     """The rendered files among those that are written."""
+    publishing: Publishing | None = None
+    """None where each file comes into sight by itself."""
 
 
 @dataclass(frozen=True, slots=True)

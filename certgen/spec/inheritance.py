@@ -6,8 +6,8 @@ from functools import cached_property
 from typing import Final
 
 from certgen.lifetime import Validity
-from certgen.model import Address, KeyPolicy, KeyRotation, Role
-from certgen.protection import Protection, ProtectionKind
+from certgen.model import Address, KeyPolicy, Role
+from certgen.protection import KeyRotation, Protection, ProtectionKind
 from certgen.rfc5280.vocabulary import (
     DistinguishedName,
     ExtendedKeyUsage,

@@ -19,6 +19,7 @@ from certgen.model import (
     TrustAnchor,
 )
 from certgen.protection import KeysInGit
+from certgen.publication import Publication
 from certgen.rfc5280.vocabulary import KeyUsage
 from certgen.spec.circles import endless_paths
 from certgen.spec.composer import concise
@@ -241,6 +242,7 @@ class _Resolver:
             trust=self._trust(address, member),
             public_key=self._files.public_key(member.public_key, route) if member.public_key else None,
             deploy_dir=member.deploy_dir or f"/etc/certgen/{address.name}",
+            publication=member.publish or self._defaults.publish or Publication.FILES,
         )
 
     def _trust(self, address: Address, member: EndEntity) -> tuple[TrustAnchor, ...]:

@@ -135,6 +135,7 @@ class Defaults(_Shared):
     renew_before: types.Window | None = Field(
         None, description="Renewal window of end entities: a duration, or a percentage of the lifetime."
     )
+    publish: types.Publish | None = Field(None, description="How the files of end entities come into sight.")
     snippets: SnippetsField = Field(None, description="Configuration for end entities that name no snippets.")
 
 
@@ -207,6 +208,11 @@ class EndEntity(_Entry):
     )
     deploy_dir: types.Folder | None = Field(
         None, description="Where this entry's folder will be on its host. Default: /etc/certgen/NAME."
+    )
+    publish: types.Publish | None = Field(
+        None,
+        description="How its files come into sight: each by itself (files), or all in one step behind the link "
+        "`..data` (symlink), for programs that watch their folder. Default: files.",
     )
     snippets: SnippetsField = Field(
         None,

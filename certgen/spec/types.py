@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, StringConstraints
 
 from certgen import protection
 from certgen.lifetime import RenewBefore
-from certgen.model import KeyRotation
+from certgen.publication import Publication
 from certgen.rfc5280.vocabulary import ExtendedKeyUsage, GeneralName, KeyAlgorithm, KeyUsage, NameAttribute
 from certgen.spec import fields, keeping
 
@@ -53,7 +53,8 @@ Base = Annotated[GeneralName, BeforeValidator(fields.constraint_base, json_schem
 Algorithm = Annotated[KeyAlgorithm, BeforeValidator(fields.key_algorithm)]
 Purpose = Annotated[ExtendedKeyUsage, BeforeValidator(fields.purpose)]
 Usage = Annotated[KeyUsage, BeforeValidator(fields.member_of(KeyUsage, "key usage"))]
-Rotation = Annotated[KeyRotation, BeforeValidator(fields.member_of(KeyRotation, "rotation"))]
+Rotation = Annotated[protection.KeyRotation, BeforeValidator(fields.member_of(protection.KeyRotation, "rotation"))]
+Publish = Annotated[Publication, BeforeValidator(fields.member_of(Publication, "publication"))]
 KeysInGit = Annotated[protection.KeysInGit, BeforeValidator(fields.member_of(protection.KeysInGit, "way with git"))]
 ProtectionKind = Annotated[protection.ProtectionKind, BeforeValidator(keeping.protection_kind)]
 Recipient = Annotated[str, BeforeValidator(keeping.recipient, json_schema_input_type=str)]

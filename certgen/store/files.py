@@ -11,6 +11,7 @@ from typing import Final
 
 from certgen.diagnostics import CertgenError, error
 from certgen.model import NAME
+from certgen.publication import is_hidden
 from certgen.store.stamps import facts
 from certgen.tree import (
     ABSENT,
@@ -227,7 +228,8 @@ def _standard_input() -> bytes:
 def _paths_of(text: str, output: Path) -> list[Path]:
     path = Path(text)
     if path.is_dir() and text:
-        return sorted(item for item in path.rglob("*.pem") if item.is_file())
+        found = (item for item in path.rglob("*.pem") if item.is_file())
+        return sorted(item for item in found if not any(map(is_hidden, item.relative_to(path).parts)))
     return [path] if path.is_file() or path.is_fifo() else _certificate_of(text, output)
 
 

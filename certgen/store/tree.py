@@ -6,57 +6,32 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar
 
 from certgen.diagnostics import CertgenError, Diagnostic, error
 from certgen.journal import Journal, parse_journal
 from certgen.manifest import DamagedManifestError, Manifest, parse_manifest, render_manifest
-from certgen.store.files import MAXIMUM_FILE, is_there, read_file
-from certgen.store.stamps import facts
+from certgen.publication import LINK_NAME, is_generation, is_hidden, latest_generation, link_to, next_generation
+from certgen.store.files import is_there
+from certgen.store.sight import Looks, Sight
 from certgen.tree import (
     ABSENT,
     JOURNAL_NOTE,
     KEYS_NOTE,
-    MACHINE_FOLDER,
     MANIFEST_FILE,
     MARK_NOTE,
-    PRIVATE_KEY_FILES,
     PUBLIC_MODE,
     STAGING_FOLDER,
-    TRUST_FILE,
-    Facts,
     FileKind,
     FileState,
     Version,
 )
 
-MAXIMUM_KEY_FILE: Final = 64 * 1024
-"""Bytes; a key of the largest kind needs 13 kB."""
-MAXIMUM_TRUST_FILE: Final = 16 * 1024 * 1024
-"""Bytes of a trust file, which holds what a user's files hold."""
-MAXIMUM_KEYS_NOTE: Final = 8 * 1024 * 1024
-"""Bytes: a hundred thousand keys."""
-MAXIMUM_NOTE: Final = 64 * 1024 * 1024
-"""Bytes of a manifest, or of what this machine notes: they grow with the fleet."""
-
-_ROOT: Final = "."
 _LOOKS: Final = 20
 _PAUSE: Final = 0.05
 _Found = TypeVar("_Found")
-
-
-@dataclass(frozen=True, slots=True)
-class Looks:
-    """What the file system said of what was looked at, before its content was read."""
-
-    folders: Mapping[str, Facts]
-    files: Mapping[str, Facts]
-    absent: frozenset[str]
-    """The files that were not there, or could not be read."""
-    began: int
-    """When the look began, in nanoseconds since 1970."""
 
 
 class Tree:
@@ -72,9 +47,8 @@ class Tree:
 
     def forget(self) -> None:
         """Look at the disk again, where something may have been written since."""
-        self._folders: dict[str, FileState | None] = {}
-        self._facts: dict[str, Facts] = {}
-        self._absent: set[str] = set()
+        self._sight = Sight(self.root)
+        self._generations: dict[str, str] = {}
         self._journal: Journal | None = None
         self._is_journal_read = False
         self._staged: dict[str, str] = {}
@@ -88,11 +62,20 @@ class Tree:
         """
         journal = self.journal()
         if journal is None:
-            return {path: self._look(path) for path in paths}
-        return {path: self._look_ahead(path, journal) for path in paths}
+            return {path: self._behind(path, self._sight.look(path)) for path in paths}
+        return {path: self._behind(path, self._look_ahead(path)) for path in paths}
+
+    def place(self, path: str) -> str:
+        """Give where a file of an entry stands: in the generation in force, or where its name is."""
+        found = self.read([path])[path]
+        return _within(path, found.generation) if found.generation else path
+
+    def new_generation(self, folder: str) -> str:
+        """Give a name in an entry's folder for a generation that is not there yet."""
+        return next_generation(self._sight.names_in(folder))
 
     def paths(self) -> list[str]:
-        """Give every file of the tree, folders of links aside, sorted.
+        """Give every file of the tree, folders of links aside, sorted; those in force by their entry's names.
 
         Raises:
             CertgenError: a folder cannot be looked into.
@@ -103,7 +86,8 @@ class Tree:
             found |= {str(here / name) for name in files}
             found |= {str(here / name) for name in folders if (self.root / here / name).is_symlink()}
         journal = self.journal()
-        return sorted((found | set(self._staged)) - self._removed if journal else found)
+        found = (found | set(self._staged)) - self._removed if journal else found
+        return sorted({self._named(path) for path in found})
 
     def inside(self, files: Iterable[Path]) -> frozenset[str]:
         """Give those of some files that lie in the tree, as paths of it."""
@@ -134,9 +118,7 @@ class Tree:
 
     def looks(self) -> Looks:
         """Give what was looked at since the last `forget`, by the path in the tree."""
-        folders = {path: self._facts[path] for path, fault in self._folders.items() if fault is None}
-        files = {path: found for path, found in self._facts.items() if path not in self._folders}
-        return Looks(folders, files, frozenset(self._absent), self._began)
+        return self._sight.looks(self._began)
 
     def folder_fault(self) -> str:
         """Say why the tree's folder, or the output, is not one to write into; nothing where it is."""
@@ -160,7 +142,7 @@ class Tree:
             CertgenError: it cannot be looked at.
         """
         if not self._is_journal_read:
-            state = self._look(JOURNAL_NOTE)
+            state = self._sight.look(JOURNAL_NOTE)
             self.refuse_closed({JOURNAL_NOTE: state})
             found = parse_journal(state.content) if state.kind is FileKind.FILE else None
             if found is not None and self._is_from_here(found):
@@ -204,7 +186,7 @@ class Tree:
 
     def _is_from_here(self, journal: Journal) -> bool:
         """Whether a journal is that of a run in this very folder: git and copies bring others along."""
-        fault = self._fault_of_folder(STAGING_FOLDER)
+        fault = self._sight.fault_of_folder(STAGING_FOLDER)
         if fault is not None:
             self.refuse_closed({STAGING_FOLDER: fault})
             return False
@@ -224,44 +206,61 @@ class Tree:
             return ()
         return (found.st_ino, found.st_size, found.st_mtime_ns)
 
-    def _look_ahead(self, path: str, journal: Journal) -> FileState:
+    def _look_ahead(self, path: str) -> FileState:
         """Read a file as it will be when what the journal says has been done."""
         if path in self._removed:
             return ABSENT
         state = ABSENT
         if path in self._staged:
-            state = self._look(f"{STAGING_FOLDER}/{self._staged[path]}", path)
+            state = self._sight.look(f"{STAGING_FOLDER}/{self._staged[path]}", path)
         if state.kind is FileKind.ABSENT:
-            state = self._look(path)
-        return _extended(state, journal) if path == MANIFEST_FILE and journal.extends else state
+            state = self._sight.look(path)
+        extends = path == MANIFEST_FILE and self._journal is not None and self._journal.extends
+        return _extended(state, self._journal) if extends and self._journal is not None else state
 
-    def _look(self, path: str, named: str = "") -> FileState:
-        """Read what stands at a path, with the limit of the name that it bears or will bear."""
-        fault = self._fault_of_folder(path.rpartition("/")[0] or _ROOT)
-        state = read_file(f"{self._base}/{path}", _limit(named or path)) if fault is None else fault
-        if state.facts:
-            self._facts[path] = state.facts
-        else:
-            self._absent.add(path)
-        return state
+    def _behind(self, path: str, state: FileState) -> FileState:
+        """Tell of what is no plain file what stands behind the one link of its entry's folder, if that is in force."""
+        if state.kind not in {FileKind.ABSENT, FileKind.OTHER} or path.startswith("."):
+            return state
+        folder, name = _split(path)
+        if not name:
+            return state
+        if name == LINK_NAME:
+            return replace(state, generation=self._generation(folder))
+        is_shown = state.kind is FileKind.OTHER and self._target(path) == link_to(name)
+        if is_hidden(name) or not (is_shown or state.kind is FileKind.ABSENT):
+            return state
+        generation = self._generation(folder)
+        if not generation and is_shown and self._look_ahead(f"{folder}/{LINK_NAME}").kind is FileKind.ABSENT:
+            # Without the one link, what it led to is still there.
+            generation = latest_generation(self._sight.names_in(folder))
+        if not generation:
+            return replace(state, reason=f"{LINK_NAME} leads to no generation beside it") if is_shown else state
+        behind = self._look_ahead(_within(path, generation))
+        return replace(behind, generation=generation, is_shown=is_shown) if is_shown or behind.facts else state
 
-    def _fault_of_folder(self, path: str) -> FileState | None:
-        """Say what a file has in place of a folder above it; nothing where there are folders all the way."""
-        if path not in self._folders:
-            above = None if path == _ROOT else self._fault_of_folder(path.rpartition("/")[0] or _ROOT)
-            self._folders[path] = above or self._look_at_folder(path)
-        return self._folders[path]
+    def _generation(self, folder: str) -> str:
+        """Give the generation to which the one link of an entry's folder leads; nothing where it leads elsewhere."""
+        if folder not in self._generations:
+            target = self._target(f"{folder}/{LINK_NAME}") or ""
+            self._generations[folder] = target if is_generation(target) else ""
+        return self._generations[folder]
 
-    def _look_at_folder(self, path: str) -> FileState | None:
-        try:
-            # A dot after the root would be looked up behind a link in its place.
-            found = os.lstat(self._base if path == _ROOT else f"{self._base}/{path}")
-        except FileNotFoundError:
-            return ABSENT
-        except OSError as reason:
-            return FileState(FileKind.CLOSED, reason=reason.strerror or type(reason).__name__)
-        self._facts[path] = facts(found)
-        return None if stat.S_ISDIR(found.st_mode) else FileState(FileKind.OTHER, reason="a folder above is not one")
+    def _target(self, path: str) -> str | None:
+        """Give where a link leads when what the journal says has been done."""
+        if path in self._removed:
+            return None
+        if path in self._staged:
+            staged = self._sight.target(f"{STAGING_FOLDER}/{self._staged[path]}")
+            return staged if staged is not None else self._sight.target(path)
+        return self._sight.target(path)
+
+    def _named(self, path: str) -> str:
+        """Give the name of a file in its entry's folder, where it stands in the generation in force."""
+        folder, name = _split(path)
+        generation, _, rest = name.partition("/")
+        is_in_force = rest and is_generation(generation) and generation == self._generation(folder)
+        return f"{folder}/{rest}" if is_in_force else path
 
     def _nearest_closed(self, path: str) -> str:
         """Give the folder above a path that nobody may look into, or the path."""
@@ -271,6 +270,18 @@ class Tree:
             except OSError:
                 return str(step.parent)
         return path
+
+
+def _split(path: str) -> tuple[str, str]:
+    """Give an entry's folder, and a file's path within it; no path where a file is none of an entry."""
+    section, _, rest = path.partition("/")
+    name, _, file = rest.partition("/")
+    return f"{section}/{name}", file
+
+
+def _within(path: str, generation: str) -> str:
+    folder, name = _split(path)
+    return f"{folder}/{generation}/{name}"
 
 
 def _refuse(reason: OSError) -> None:
@@ -290,17 +301,3 @@ def _extended(state: FileState, journal: Journal) -> FileState:
     except DamagedManifestError:
         return state
     return FileState(FileKind.FILE, state.mode or PUBLIC_MODE, render_manifest(journal.extend(manifest)))
-
-
-def _limit(path: str) -> int:
-    if path == KEYS_NOTE:
-        return MAXIMUM_KEYS_NOTE
-    if path == MANIFEST_FILE or path.startswith(f"{MACHINE_FOLDER}/"):
-        return MAXIMUM_NOTE
-    match path.rpartition("/")[2]:
-        case name if name in PRIVATE_KEY_FILES:
-            return MAXIMUM_KEY_FILE
-        case name if name == TRUST_FILE:
-            return MAXIMUM_TRUST_FILE
-        case _:
-            return MAXIMUM_FILE

@@ -7,23 +7,22 @@ in the next.
 from __future__ import annotations
 
 import os
-import signal
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
-from typing import Final
 
 from certgen.diagnostics import CertgenError
 from certgen.journal import Batch, Journal, Recovery, render_batch, render_head
 from certgen.manifest import ManifestEntry
 from certgen.model import Address
+from certgen.publication import LINK_NAME
 from certgen.store import disk
 from certgen.store.files import READ_FLAGS, explained, is_there, let_go, read_file
+from certgen.store.interruptions import undisturbed
 from certgen.store.lock import PATIENT, Patience, hold
-from certgen.store.tree import MAXIMUM_NOTE, Tree
+from certgen.store.sight import MAXIMUM_NOTE, Sight
+from certgen.store.tree import Tree
 from certgen.tree import (
     JOURNAL_NOTE,
     LOCK_NOTE,
@@ -33,8 +32,6 @@ from certgen.tree import (
     PUBLIC_MODE,
     STAGING_FOLDER,
 )
-
-_ENDS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +43,14 @@ class FileWrite:
     mode: int
     keep_old_as: str | None = None
     """A path under which the file that stands there is kept; with a number after it where that is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkWrite:
+    """A symbolic link to put in place: its path relative to the tree, and where it leads."""
+
+    path: str
+    target: str
 
 
 @contextmanager
@@ -123,29 +128,32 @@ class Writer:
         writes: Sequence[FileWrite],
         removes: Sequence[str] = (),
         lines: Mapping[Address, ManifestEntry | None] | None = None,
+        links: Sequence[LinkWrite] = (),
     ) -> None:
         """Write and remove files: all of them, even if the run dies on the way, or none.
 
         Args:
             writes: what to put in place, in this order; the file that a file says something about stands before it.
+            links: what leads to it, in this order, after all of it.
             removes: what to remove thereafter, with the folders that this leaves empty.
             lines: what the manifest says of the entries then; None for one that is gone.
 
         Raises:
             CertgenError: the disk refused; where the batch was committed to, the next run completes it.
         """
-        self._refuse_beforehand([*(write.path for write in writes), *removes])
+        puts: list[FileWrite | LinkWrite] = [*writes, *links]
+        self._refuse_beforehand([*(put.path for put in puts), *removes])
         log = self._opened_log()
         staged: dict[str, str] = {}
         try:
-            for write in writes:
+            for put in puts:
                 self._number += 1
-                staged[write.path] = str(self._number)
-                self._stage(write, f"{self._base}/{STAGING_FOLDER}/{staged[write.path]}")
+                staged[put.path] = str(self._number)
+                self._stage(put, f"{self._base}/{STAGING_FOLDER}/{staged[put.path]}")
             spares = {write.path: write.keep_old_as for write in writes if write.keep_old_as is not None}
             batch = Batch(staged, spares, tuple(removes), lines or {})
-            with _undisturbed():
-                self._append(log, batch)
+            with undisturbed():
+                self._append(log, batch, [staged[write.path] for write in writes])
                 staged = {}
                 self._publish(batch, is_new=True)
         finally:
@@ -176,11 +184,12 @@ class Writer:
                 self.recover()
 
     def change_mode(self, path: str, mode: int) -> None:
-        """Give a file its mode, without a link being followed.
+        """Give a file its mode, without a link being followed but that of its entry.
 
         Raises:
             CertgenError: the disk refused.
         """
+        path = self.tree.place(path)
         with explained(self._root / path):
             for parent in Path(path).parents:
                 disk.refuse_link(self._root / parent)
@@ -203,9 +212,13 @@ class Writer:
                 with explained(f"{self._base}/{path}"):
                     disk.refuse_folder(f"{self._base}/{path}")
 
-    def _stage(self, write: FileWrite, staged: str) -> None:
+    def _stage(self, write: FileWrite | LinkWrite, staged: str) -> None:
         with explained(f"{self._base}/{write.path}", is_exact=True):
-            disk.create(staged, write.content, write.mode)
+            match write:
+                case FileWrite():
+                    disk.create(staged, write.content, write.mode)
+                case LinkWrite():
+                    os.symlink(write.target, staged)
 
     def _opened_log(self) -> int:
         """Open the journal, once in a run."""
@@ -221,12 +234,12 @@ class Writer:
                 self._made.add(str(path.parent))
         return self._log
 
-    def _append(self, log: int, batch: Batch) -> None:
-        """Commit: what was staged is on the disk before the line that speaks of it."""
+    def _append(self, log: int, batch: Batch, files: Sequence[str]) -> None:
+        """Commit: what was staged is on the disk before the line that speaks of it; links are in their folder."""
         staging = self._root / STAGING_FOLDER
         with explained(staging):
             folders = sorted({str(staging), *self._made})
-            staged = [f"{self._base}/{STAGING_FOLDER}/{name}" for name in batch.moves.values()]
+            staged = [f"{self._base}/{STAGING_FOLDER}/{name}" for name in files]
             disk.sync(self._root, [*staged, f"{self._base}/{MARK_NOTE}", *folders])
             self._made.clear()
         with explained(self._root / JOURNAL_NOTE):
@@ -238,6 +251,11 @@ class Writer:
         changed: set[str] = set()
         for path, name in batch.moves.items():
             staged = f"{self._base}/{STAGING_FOLDER}/{name}"
+            if path.endswith(f"/{LINK_NAME}") and changed:
+                # What a link comes to lead to is there before it, also after a power cut.
+                with explained(self._root):
+                    disk.sync(self._root, sorted(changed))
+                changed.clear()
             with explained(f"{self._base}/{path}"):
                 if is_new or is_there(staged):
                     self._move(path, staged, batch.spares.get(path), changed)
@@ -257,7 +275,7 @@ class Writer:
         final = f"{self._base}/{path}"
         disk.make_folder(self._root, path.rpartition("/")[0], changed)
         if spare is not None:
-            disk.keep_second_name(Path(final), self._root / spare)
+            disk.keep_second_name(self._root / Sight(self._root).place(path), self._root / spare)
         with explained(final, is_exact=True):
             os.replace(staged, final)
 
@@ -293,24 +311,3 @@ class Writer:
                         disk.remove(path)
                 staging.rmdir()
             disk.sync(self._root, [staging.parent])
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Put off an interruption until the block has run; only the main thread is ever interrupted."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    caught: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - as the library calls it
-        caught.append(number)
-
-    before = {number: signal.signal(number, note) for number in _ENDS}
-    try:
-        yield
-    finally:
-        for end, action in before.items():
-            signal.signal(end, signal.SIG_DFL if action is None else action)
-        for number in caught[:1]:
-            signal.raise_signal(number)

@@ -15,6 +15,7 @@ from certgen.certificates import UnreadableError, parse_certificates
 from certgen.diagnostics import Diagnostic, Severity
 from certgen.manifest import DamagedManifestError, Manifest, parse_manifest
 from certgen.model import Address, AnchorFile, Bundle, Certificate, Entry
+from certgen.publication import LINK_NAME, Publication
 from certgen.rfc5280 import objects
 from certgen.store.tree import Tree
 from certgen.tree import (
@@ -27,6 +28,7 @@ from certgen.tree import (
     TRUST_FILE,
     FileKind,
     FileState,
+    file_names,
     ignore_file,
 )
 from certgen.verify.contents import faults_of_contents
@@ -84,6 +86,7 @@ class _Audit:
                 certificates = self._certificates.get(entry.address)
                 yield from self._keys.judge(entry, certificates[0] if certificates else None)
             yield from self._judge_artifacts(entry)
+            yield from self._judge_publication(entry)
         yield from self._judge_serials()
         yield from self._judge_tree()
 
@@ -175,6 +178,22 @@ class _Audit:
             elif state.content != artifact.content:
                 message = f"{path} is not what the spec renders"
                 yield finding("file-drifted", message, path, "`certgen apply` writes it anew")
+
+    def _judge_publication(self, entry: Entry) -> Iterator[Diagnostic]:
+        """Demand that all files of an entry come into sight as the spec asks, and none in another way."""
+        states = {name: self._state(f"{entry.address}/{name}") for name in file_names(entry)}
+        present = {name: state for name, state in states.items() if state.kind is FileKind.FILE}
+        in_force = self._state(f"{entry.address}/{LINK_NAME}").generation
+        match entry.publication:
+            case Publication.FILES:
+                astray = [name for name, state in present.items() if state.generation]
+                message = f"{entry.address} has files behind {LINK_NAME}, which the spec does not ask for"
+            case Publication.SYMLINK:
+                shown = [name for name, state in present.items() if state.is_shown and state.generation == in_force]
+                astray = [name for name in present if name not in shown]
+                message = f"{entry.address} has files that {LINK_NAME} does not lead to: {', '.join(astray)}"
+        if astray:
+            yield finding("publication", message, str(entry.address), "`certgen apply` publishes them")
 
     def _judge_anchors(self, entry: Entry) -> Iterator[Diagnostic]:
         path = f"{entry.address}/{TRUST_FILE}"

@@ -16,6 +16,7 @@ MANIFEST: Final = "manifest.json"
 KEY: Final = "key.pem"
 SEALED_KEY: Final = "key.pem.age"
 COMBINED: Final = "combined.pem"
+LINK: Final = "..data"
 STAMP: Final = ".certgen/stamp"
 """What a run with nothing to do may leave, and may not."""
 SETTLED_MACHINE: Final = frozenset({".certgen/lock", ".certgen/keys"})
@@ -56,16 +57,21 @@ class Tree:
         """The folders in which a certificate or a private key lies."""
         return frozenset(
             str(PurePosixPath(path).parent)
-            for path in self.published
+            for path in self._in_sight
             if PurePosixPath(path).name in {"cert.pem", KEY, SEALED_KEY}
         )
 
     @property
     def keys(self) -> Mapping[str, bytes]:
         """The private keys that have their names, by address, in clear; where one lies twice the one that is sealed."""
-        clear = {path: file.content for path, file in self.published.items() if path.endswith(f"/{KEY}")}
-        sealed = {path: _opened(file) for path, file in self.published.items() if path.endswith(f"/{SEALED_KEY}")}
+        clear = {path: file.content for path, file in self._in_sight.items() if path.endswith(f"/{KEY}")}
+        sealed = {path: _opened(file) for path, file in self._in_sight.items() if path.endswith(f"/{SEALED_KEY}")}
         return {str(PurePosixPath(path).parent): content for path, content in (clear | sealed).items()}
+
+    @cached_property
+    def _in_sight(self) -> Mapping[str, File]:
+        """What a reader finds by an entry's names, where links lead included, and not in a generation by itself."""
+        return {path: file for path, file in self.published.items() if f"/{LINK[:2]}" not in path}
 
     @property
     def empty_folders(self) -> frozenset[str]:
@@ -102,5 +108,9 @@ def _walk(folder: Path, root: Path) -> Iterator[tuple[str, File | None]]:
             yield from _walk(path, root)
         elif stat.S_ISREG(mode):
             yield name, File(path.read_bytes(), stat.S_IMODE(mode))
+        elif stat.S_ISLNK(mode) and path.name == LINK:
+            yield name, File(str(path.readlink()).encode(), stat.S_IMODE(mode))
+        elif stat.S_ISLNK(mode) and LINK in path.readlink().parts and path.is_file():
+            yield name, File(path.read_bytes(), stat.S_IMODE(path.stat().st_mode))
         else:
             yield name, File(b"neither a file nor a folder", stat.S_IMODE(mode))

@@ -27,6 +27,9 @@ SMALLER: Final = _HEAD + _TAIL
 SEALED: Final = f"{SMALLER}keys: {{protection: age, recipients: [{RECIPIENT}]}}\n"
 SEALED_FOR_TWO: Final = SEALED.replace(RECIPIENT, f"{RECIPIENT}, {OTHER_RECIPIENT}")
 
+PUBLISHED: Final = SMALLER.replace("snippets: [nginx, go]", "snippets: [nginx, haproxy], publish: symlink", 1)
+PLAIN: Final = PUBLISHED.replace(", publish: symlink", "")
+
 CUT: Final = "servers/api"
 
 _SMALLER_ADDRESSES: Final = frozenset({"cas/root", "cas/issuing", "servers/api", "clients/checkout"})
@@ -66,6 +69,8 @@ class Scenario:
     @property
     def apart(self) -> str:
         """The address of which key and certificate may be apart; of all others they never are."""
+        if self.spec == PUBLISHED:
+            return ""
         return CUT if self.killed else self.rekeyed
 
     @property
@@ -100,4 +105,14 @@ SCENARIOS: Final = (
     Scenario("sealing", SMALLER, SEALED),
     Scenario("rewrap", SEALED, SEALED_FOR_TWO),
     Scenario("unsealing", SEALED, SMALLER),
+    Scenario(
+        "published",
+        PUBLISHED,
+        PUBLISHED,
+        options=("--rekey", "servers/api"),
+        changed=frozenset({"servers/api"}),
+        rekeyed="servers/api",
+    ),
+    Scenario("publishing", PLAIN, PUBLISHED, changed=frozenset({"servers/api"})),
+    Scenario("unpublishing", PUBLISHED, PLAIN, changed=frozenset({"servers/api"})),
 )

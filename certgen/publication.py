@@ -1,0 +1,58 @@
+"""Floor 0: how an entry's files come into sight: each by itself, or all together behind one link.
+
+Behind a link they stand in a generation, a folder that is written once and never changed. Whoever follows the link sees
+all of one generation or all of the next.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Final
+
+LINK_NAME: Final = "..data"
+"""The link in an entry's folder that leads to the generation in force; programs that watch a folder know the name."""
+
+_GENERATION: Final = re.compile(r"\.\.([1-9][0-9]{0,8})", re.ASCII)
+
+
+class Publication(StrEnum):
+    """How an entry's files come into sight."""
+
+    FILES = "files"
+    SYMLINK = "symlink"
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file of an entry's folder is the one link, or stands in a generation."""
+    return name.startswith("..")
+
+
+def is_generation(name: str) -> bool:
+    """Whether a folder's name is that of a generation."""
+    return _GENERATION.fullmatch(name) is not None
+
+
+def link_to(name: str) -> str:
+    """Give where the link of a file's own name leads: by the one link into the generation in force.
+
+    Args:
+        name: the file's path within the entry's folder.
+    """
+    return f"{'../' * name.count('/')}{LINK_NAME}/{name}"
+
+
+def latest_generation(names: Iterable[str]) -> str:
+    """Give the last of the generations among some names; nothing where there is none."""
+    return max(filter(is_generation, names), key=_number, default="")
+
+
+def next_generation(names: Iterable[str]) -> str:
+    """Give the name of a generation that is not among some names yet."""
+    latest = latest_generation(names)
+    return f"..{_number(latest) + 1 if latest else 1}"
+
+
+def _number(name: str) -> int:
+    return int(name.removeprefix(".."))
