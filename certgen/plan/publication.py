@@ -77,7 +77,7 @@ def left_behind(entry: Entry, change: Change, observed: Observed) -> dict[str, s
     return {
         f"{generation}/{name}": None if is_secret(name) else digest(state.content)
         for name, state in found.files.items()
-        if name in owned and state.generation and state.kind is FileKind.FILE
+        if name in owned and state.generation and (state.kind is FileKind.FILE or _is_closed_secret(name, state))
         if f"{generation}/{name}" not in change.removes
     }
 
@@ -101,6 +101,11 @@ def _is_over(name: str, listed: str | None, state: FileState, in_force: str) -> 
     if not is_generation(generation) or generation == in_force or state.kind is not FileKind.FILE:
         return False
     return is_secret(name) if listed is None else digest(state.content) == listed
+
+
+def _is_closed_secret(name: str, state: FileState) -> bool:
+    """Whether there is a private key that could not be read; it is kept under another name too."""
+    return is_secret(name) and state.kind in {FileKind.UNREADABLE, FileKind.CLOSED}
 
 
 def _is_behind(found: ObservedEntry) -> bool:

@@ -139,7 +139,8 @@ class _Case:
         """Pass over the second name of a key that could not be read and had to make room for a new one."""
         path = f"{self._scenario.rekeyed}/key.pem"
         call, spare = self._point.call, f"{path}.orig"
-        is_unread = self._point.action != KILL and call.is_reading and f"output/shop/{path}" in call.paths
+        tried = {f"output/shop/{path}", f"output/shop/{self._scenario.rekeyed}/..1/key.pem"}
+        is_unread = self._point.action != KILL and call.is_reading and not tried.isdisjoint(call.paths)
         if not is_unread or found.files.get(spare) != self._before.files.get(path):
             return found
         return Tree({name: file for name, file in found.files.items() if name != spare}, found.folders)

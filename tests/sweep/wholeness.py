@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from .disk import ATTRIBUTES, COMBINED, IGNORE, KEY, MANIFEST, SEALED_KEY, SETTLED_MACHINE, STAMP, File, Tree
+from .disk import ATTRIBUTES, COMBINED, IGNORE, KEY, LINK, MANIFEST, SEALED_KEY, SETTLED_MACHINE, STAMP, File, Tree
 from .sealed import open_sealed
 
 _PRIVATE: Final = 0o600
@@ -142,6 +142,13 @@ def _read_json(content: bytes) -> int:
     return 1
 
 
+def _read_link(content: bytes) -> int:
+    if not re.fullmatch(rb"\.\.[1-9][0-9]*", content):
+        message = f"a link to {content!r}"
+        raise ValueError(message)
+    return 1
+
+
 _READERS: Mapping[str, Callable[[bytes], int]] = {
     "cert.pem": _read_certificates,
     "ca.pem": _read_certificates,
@@ -149,6 +156,7 @@ _READERS: Mapping[str, Callable[[bytes], int]] = {
     SEALED_KEY: _read_sealed_key,
     COMBINED: _read_combined,
     MANIFEST: _read_json,
+    LINK: _read_link,
 }
 """How many things a file holds, by its name; it raises where the file is not whole."""
 
@@ -187,7 +195,16 @@ def _listed(found: Tree) -> set[str]:
         paths = {f"{address}/{name}" for address, entry in entries.items() if entry for name in entry["files"]}
     except (KeyError, ValueError, TypeError, AttributeError):
         paths = set()
-    return paths | {MANIFEST, IGNORE, ATTRIBUTES}
+    return paths | set(_behind_links(found, paths)) | {MANIFEST, IGNORE, ATTRIBUTES}
+
+
+def _behind_links(found: Tree, paths: set[str]) -> Iterator[str]:
+    """Give where the files stand that are shown by links."""
+    for path in paths:
+        folder, name = path.rpartition("/")[::2]
+        link = found.published.get(f"{folder}/{LINK}")
+        if link is not None and name != LINK and not PurePosixPath(folder).name.startswith(".."):
+            yield f"{folder}/{link.content.decode()}/{name}"
 
 
 def _combined_faults(found: Tree) -> Iterator[str]:
