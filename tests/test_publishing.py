@@ -184,6 +184,7 @@ def test_files_become_links_and_links_files_with_the_same_contents(shop: Shop) -
     plain = SPEC.replace(", publish: symlink", "")
     planned = shop.write(plain).inside("plan")
     assert "servers/api  write   output_changed publish: all behind ..data -> each file by itself" in planned.out
+    assert "error[publication]: servers/api has files behind ..data" in shop.inside("verify").err
     shop.compile()
     assert files_below(api(shop)) == NAMES
     assert not any(path.is_symlink() for path in api(shop).rglob("*"))

@@ -302,3 +302,127 @@ def test_a_tree_that_is_a_link_is_not_read(tree: Tree, tmp_path: Path) -> None:
     tree.root.symlink_to(tmp_path / "away")
     state = tree.read(["manifest.json"])["manifest.json"]
     assert (state.kind, state.reason) == (FileKind.OTHER, "a folder above is not one")
+
+
+# Behind one link
+
+
+def publish(tree: Tree, generation: str = "..1", **contents: str) -> Path:
+    """Put files of servers/api behind its one link, as certgen does."""
+    folder = tree.root / "servers/api"
+    for name, text in ({"cert.pem": "certificate", "envoy/trust.yaml": "trust"} | contents).items():
+        place = folder / generation / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(f"{'../' * name.count('/')}..data/{name}")
+    (folder / "..data").unlink(missing_ok=True)
+    (folder / "..data").symlink_to(generation)
+    return folder
+
+
+def seen(tree: Tree, path: str) -> tuple[FileKind, bytes, str, bool]:
+    state = Tree(tree.root).read([path])[path]
+    return state.kind, state.content, state.generation, state.is_shown
+
+
+@pytest.mark.parametrize(("name", "text"), [("cert.pem", b"certificate"), ("envoy/trust.yaml", b"trust")])
+def test_a_file_is_read_in_the_generation_in_force_by_its_own_name(tree: Tree, name: str, text: bytes) -> None:
+    publish(tree)
+    assert seen(tree, f"servers/api/{name}") == (FileKind.FILE, text, "..1", True)
+    assert Tree(tree.root).place(f"servers/api/{name}") == f"servers/api/..1/{name}"
+    assert seen(tree, "servers/api/..data")[2:] == ("..1", False)
+    (tree.root / "servers/api" / name).unlink()
+    assert seen(tree, f"servers/api/{name}") == (FileKind.FILE, text, "..1", False)
+
+
+def test_a_plain_file_stands_where_its_name_is(tree: Tree) -> None:
+    folder = publish(tree)
+    (folder / "cert.pem").unlink()
+    (folder / "cert.pem").write_text("mine")
+    assert seen(tree, "servers/api/cert.pem") == (FileKind.FILE, b"mine", "", False)
+    assert Tree(tree.root).place("servers/api/cert.pem") == "servers/api/cert.pem"
+
+
+@pytest.mark.parametrize(
+    "target", ["/etc/passwd", "..data/ca.pem", "../..data/cert.pem", "./..data/cert.pem", "..1/cert.pem"]
+)
+def test_a_name_that_leads_elsewhere_is_not_followed(tree: Tree, target: str) -> None:
+    folder = publish(tree, **{"ca.pem": "roots"})
+    (folder / "cert.pem").unlink()
+    (folder / "cert.pem").symlink_to(target)
+    assert seen(tree, "servers/api/cert.pem") == (FileKind.OTHER, b"", "", False)
+
+
+@pytest.mark.parametrize("target", ["/etc", "../web/..1", "..01", "..1/", "..", "..data"])
+def test_a_link_that_leads_to_no_generation_is_not_followed(tree: Tree, target: str) -> None:
+    folder = publish(tree)
+    (folder / "..data").unlink()
+    (folder / "..data").symlink_to(target)
+    state = Tree(tree.root).read(["servers/api/cert.pem"])["servers/api/cert.pem"]
+    assert (state.kind, state.generation) == (FileKind.OTHER, "")
+    assert state.reason == "..data leads to no generation beside it"
+
+
+@pytest.mark.parametrize("where", ["..1", "..1/envoy"])
+def test_a_generation_that_is_a_link_is_not_read(tree: Tree, tmp_path: Path, where: str) -> None:
+    folder = publish(tree)
+    (folder / where).rename(tmp_path / "away")
+    (folder / where).symlink_to(tmp_path / "away")
+    assert seen(tree, "servers/api/envoy/trust.yaml")[:2] == (FileKind.OTHER, b"")
+
+
+def test_without_the_one_link_the_last_generation_counts_for_those_whose_links_are_there(tree: Tree) -> None:
+    publish(tree, "..9")
+    folder = publish(tree, "..10", **{"cert.pem": "later"})
+    (folder / "..data").unlink()
+    assert seen(tree, "servers/api/cert.pem") == (FileKind.FILE, b"later", "..10", True)
+    (folder / "cert.pem").unlink()
+    assert seen(tree, "servers/api/cert.pem")[0] is FileKind.ABSENT
+    assert Tree(tree.root).new_generation("servers/api") == "..11"
+
+
+def test_a_file_that_is_gone_behind_its_link_is_absent(tree: Tree) -> None:
+    folder = publish(tree)
+    (folder / "..1/cert.pem").unlink()
+    assert seen(tree, "servers/api/cert.pem") == (FileKind.ABSENT, b"", "..1", True)
+
+
+def test_what_is_in_force_is_listed_by_its_names_and_the_rest_by_its_places(tree: Tree) -> None:
+    publish(tree, "..1")
+    folder = publish(tree, "..2")
+    (folder / "..2/mine").touch()
+    names = ["..1/cert.pem", "..1/envoy/trust.yaml", "..data", "cert.pem", "envoy/trust.yaml", "mine"]
+    assert tree.paths() == [f"servers/api/{name}" for name in names]
+
+
+def test_the_links_are_among_what_a_stamp_remembers(tree: Tree) -> None:
+    publish(tree)
+    tree.read(["servers/api/cert.pem", "servers/api/key.pem"])
+    looks = tree.looks()
+    assert set(looks.files) == {"servers/api/cert.pem", "servers/api/..data", "servers/api/..1/cert.pem"}
+    assert {"servers/api", "servers/api/..1"} <= set(looks.folders)
+    assert "servers/api/key.pem" in looks.absent
+
+
+def test_an_interrupted_change_of_generation_is_read_as_done(tree: Tree) -> None:
+    folder = publish(tree)
+    stage(tree, "1", b"new")
+    stage(tree, "2", b"added")
+    for number, target in (("3", "..2"), ("4", "..data/ca.pem")):
+        (tree.root / ".certgen/new" / number).symlink_to(target)
+    api = "servers/api"
+    moves = {f"{api}/..2/cert.pem": "1", f"{api}/..2/ca.pem": "2", f"{api}/..data": "3", f"{api}/ca.pem": "4"}
+    interrupt(tree, Batch(moves, removes=(f"{api}/envoy/trust.yaml",)))
+    wanted = {
+        f"{api}/cert.pem": (FileKind.FILE, b"new", "..2", True),
+        f"{api}/ca.pem": (FileKind.FILE, b"added", "..2", True),
+    }
+    for path, number in moves.items():
+        assert {name: seen(tree, name) for name in wanted} == wanted
+        assert seen(tree, f"{api}/envoy/trust.yaml")[0] is FileKind.ABSENT
+        (tree.root / path).parent.mkdir(exist_ok=True)
+        (tree.root / ".certgen/new" / number).replace(tree.root / path)
+    assert {name: seen(tree, name) for name in wanted} == wanted
+    assert (folder / "cert.pem").read_bytes() == b"new"

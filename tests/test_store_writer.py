@@ -20,7 +20,7 @@ from certgen.model import Address
 from certgen.store import disk as primitives
 from certgen.store.lock import Patience
 from certgen.store.tree import Tree
-from certgen.store.writer import FileWrite, Writer, writing
+from certgen.store.writer import FileWrite, LinkWrite, Writer, writing
 
 API = Address.parse("servers/api")
 LINE = ManifestEntry("k1", {"cert.pem": "d1"})
@@ -643,3 +643,108 @@ def test_a_file_that_cannot_be_staged_is_named_by_where_it_belongs(root: Path, m
     (problem,) = caught.value.diagnostics
     assert problem.where == str(root / "servers/api/cert.pem")
     assert problem.message == f"{problem.where} cannot be written: No space left on device"
+
+
+# Links
+
+
+LINKS = (LinkWrite("servers/api/..data", "..2"), LinkWrite("servers/api/ca.pem", "..data/ca.pem"))
+GENERATION = tuple(
+    FileWrite(f"servers/api/..2/{name}", name.encode() + b" 2", PUBLIC) for name in ("cert.pem", "ca.pem", "a/b")
+)
+
+
+def first_generation(root: Path) -> Path:
+    with writer_of(root) as writer:
+        writer.commit(
+            [FileWrite("servers/api/..1/cert.pem", b"cert.pem 1", PUBLIC)],
+            links=[LinkWrite("servers/api/..data", "..1"), LinkWrite("servers/api/cert.pem", "..data/cert.pem")],
+        )
+        writer.finish()
+    return root / "servers/api"
+
+
+def test_links_are_put_in_place_after_all_that_they_lead_to(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = first_generation(root)
+    done: list[tuple[str, str]] = []
+    with monkeypatch.context() as patch:
+        Disk(watch=lambda call, path: done.append((call, path))).install(patch)
+        with writer_of(root) as writer:
+            writer.commit(GENERATION, ["servers/api/..1/cert.pem"], links=LINKS)
+            writer.finish()
+    assert (folder / "cert.pem").read_bytes() == b"cert.pem 2"
+    assert (folder / "ca.pem").read_bytes() == b"ca.pem 2"
+    assert not (folder / "..1").exists()
+    moved = [path for call, path in done if call in {"replace", "rename"}]
+    assert [path.rpartition("/servers/api/")[2] for path in moved if "servers/api" in path] == [
+        "..2/cert.pem", "..2/ca.pem", "..2/a/b", "..data", "ca.pem",
+    ]  # fmt: skip
+    swap = next(number for number, (_, path) in enumerate(done) if path.endswith("/..data"))
+    last = max(number for number, (_, path) in enumerate(done) if path.endswith("..2/a/b"))
+    assert any(call == "fsync" for call, _ in done[last:swap]), "what the link leads to is on the disk before it"
+
+
+def test_a_reader_by_the_one_link_sees_one_generation_whenever_a_run_dies(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, 200):
+        here = root.parent / f"shop{number}"
+        folder = first_generation(here)
+        disk = Disk(number, kill=True)
+        with monkeypatch.context() as patch:
+            disk.install(patch)
+            with suppress(KilledError, CertgenError), writer_of(here) as writer:
+                writer.commit(GENERATION, ["servers/api/..1/cert.pem"], links=LINKS)
+                writer.finish()
+        generation = (folder / "..data").readlink()
+        assert (folder / "cert.pem").read_bytes() == f"cert.pem {str(generation)[2:]}".encode(), number
+        if str(generation) == "..2":
+            assert {path.name for path in (folder / generation).iterdir()} == {"cert.pem", "ca.pem", "a"}, number
+        with writer_of(here) as writer:
+            writer.recover()
+            writer.finish()
+        assert str((folder / "..data").readlink()) in {"..1", "..2"}
+        assert (folder / "cert.pem").read_bytes() == f"cert.pem {(folder / '..data').readlink().name[2:]}".encode()
+        assert not (here / ".certgen/new").exists()
+        if not disk.failed:
+            break
+    assert 15 < number < 199
+
+
+@pytest.mark.parametrize("kind", ["folder", "no folder above"])
+def test_a_link_that_could_not_be_put_in_place_is_refused_beforehand(root: Path, kind: str) -> None:
+    folder = first_generation(root)
+    if kind == "folder":
+        (folder / "ca.pem").mkdir()
+    else:
+        (folder / "envoy").write_text("mine")
+    links = [*LINKS, LinkWrite("servers/api/envoy/trust.yaml", "../..data/envoy/trust.yaml")]
+    with writer_of(root) as writer, pytest.raises(CertgenError) as caught:
+        writer.commit(GENERATION, links=links)
+    assert codes(caught) == ["write-failed"]
+    assert str((folder / "..data").readlink()) == "..1"
+    assert not (folder / "..2").exists()
+
+
+def test_a_mode_is_changed_where_the_file_stands(root: Path) -> None:
+    folder = first_generation(root)
+    with writer_of(root) as writer:
+        writer.change_mode("servers/api/cert.pem", 0o600)
+    assert stat.S_IMODE((folder / "..1/cert.pem").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("is_behind", [True, False])
+def test_the_file_that_a_new_one_is_for_is_kept_wherever_it_stands(root: Path, is_behind: bool) -> None:
+    folder = first_generation(root)
+    if is_behind:
+        (folder / "..1/key.pem").write_text("old")
+        (folder / "key.pem").symlink_to("..data/key.pem")
+    else:
+        (folder / "key.pem").write_text("old")
+    write_ = FileWrite("servers/api/..2/key.pem", b"new", 0o600, "servers/api/key.pem.orig")
+    with writer_of(root) as writer:
+        links = [LinkWrite("servers/api/..data", "..2"), LinkWrite("servers/api/key.pem", "..data/key.pem")]
+        writer.commit([write_], links=links)
+        writer.finish()
+    assert (folder / "key.pem").read_bytes() == b"new"
+    assert (folder / "key.pem.orig").read_bytes() == b"old"

@@ -40,6 +40,7 @@ from certgen.plan.values import (
     Requests,
     TreeFile,
 )
+from certgen.publication import Publication
 from certgen.rfc5280.vocabulary import (
     DistinguishedName,
     ExtendedKeyUsage,
@@ -139,6 +140,7 @@ class EntryFields(TypedDict, total=False):
     renew_before: RenewBefore
     trust: tuple[TrustAnchor, ...]
     public_key: SuppliedPublicKey | None
+    publication: Publication
 
 
 class CertificateFields(TypedDict, total=False):
