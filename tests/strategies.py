@@ -59,15 +59,23 @@ def authorities(draw: st.DrawFn) -> SpecTree:
     return found
 
 
+def _publishing() -> st.SearchStrategy[SpecTree]:
+    return st.fixed_dictionaries({}, optional={"publish": st.sampled_from(["files", "symlink"])})
+
+
 @st.composite
 def specs(draw: st.DrawFn) -> SpecTree:
     """A spec that is valid in every part."""
     cas = draw(authorities())
     issuer = {"issuer": st.sampled_from(sorted(cas))}
-    fields = _common(maximum_days=700, minimum_days=1)
+    fields = _common(maximum_days=700, minimum_days=1) | {"publish": st.sampled_from(["files", "symlink"])}
     return {
         "version": 1,
-        "defaults": {"subject": draw(st.sampled_from(_SUBJECTS)), "key": draw(st.sampled_from(_KEYS))},
+        "defaults": {
+            "subject": draw(st.sampled_from(_SUBJECTS)),
+            "key": draw(st.sampled_from(_KEYS)),
+            **draw(_publishing()),
+        },
         "cas": cas,
         "servers": draw(_entries(fields, {**issuer, "sans": _sans(1)})),
         "clients": draw(_entries({**fields, "sans": _sans(0)}, issuer)),

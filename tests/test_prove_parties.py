@@ -126,7 +126,7 @@ def test_a_key_of_somebody_else_is_an_obstacle(place: Place) -> None:
 
 
 def test_why_a_file_cannot_be_read_is_a_sentence(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("certgen.store.tree.MAXIMUM_FILE", 10)
+    monkeypatch.setattr("certgen.store.sight.MAXIMUM_FILE", 10)
     assert re.fullmatch(r"its [a-z]+\.pem cannot be read: it has more than 10 bytes", party(place).obstacle or "")
 
 
