@@ -56,8 +56,8 @@ FULL: dict[str, Any] = {
     "servers": {
         "api": {
             "issuer": "root", "sans": ["api.a.example"], "trust": ["root"], "key_usage": ["digitalSignature"],
-            "extended_key_usage": ["serverAuth"], "deploy_dir": "/etc/x", "publish": "symlink", "not_before": "2026-01-01T00:00:00Z",
-            "not_after": "2026-06-01T00:00:00Z", "public_key": "x.pub",
+            "extended_key_usage": ["serverAuth"], "deploy_dir": "/etc/x", "publish": "symlink",
+            "not_before": "2026-01-01T00:00:00Z", "not_after": "2026-06-01T00:00:00Z", "public_key": "x.pub",
             "snippets": {
                 "nginx": {
                     "listen": "8443", "upstream": "127.0.0.1:1", "allow": ["clients/app"], "standalone": "true",
