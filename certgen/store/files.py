@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
@@ -26,6 +27,7 @@ from certgen.tree import (
 MAXIMUM_FILE: Final = 1024 * 1024
 """Bytes; the largest PEM file that certgen writes is far below."""
 
+_A_LINK: Final = "a symbolic link, which is not followed"
 _REMEDY: Final = "mend that and run it again: what was begun is completed"
 READ_FLAGS: Final = (
     os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -123,11 +125,13 @@ def _unopened(path: str | Path, reason: OSError) -> FileState:
     try:
         mode = os.lstat(path).st_mode
     except OSError:
+        if reason.errno == errno.ELOOP:
+            return FileState(FileKind.OTHER, reason=_A_LINK)
         kind = FileKind.OTHER if isinstance(reason, NotADirectoryError) else FileKind.CLOSED
         return FileState(kind, reason=reason.strerror or "it cannot be opened")
     if stat.S_ISREG(mode):
         return FileState(FileKind.CLOSED, stat.S_IMODE(mode), reason=reason.strerror or "it cannot be opened")
-    what = "a symbolic link, which is not followed" if stat.S_ISLNK(mode) else "not a regular file"
+    what = _A_LINK if stat.S_ISLNK(mode) else "not a regular file"
     return FileState(FileKind.OTHER, stat.S_IMODE(mode), reason=what)
 
 

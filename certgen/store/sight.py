@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -77,11 +78,13 @@ class Sight:
         if self.fault_of_folder(path.rpartition("/")[0] or _ROOT) is not None:
             return None
         try:
-            target, found = os.readlink(f"{self._base}/{path}"), os.lstat(f"{self._base}/{path}")
+            target = os.readlink(f"{self._base}/{path}")
         except OSError:
             return None
-        self._facts[path] = facts(found)
-        self._absent.discard(path)
+        with suppress(OSError):
+            # Without them a stamp knows the link by the time of its folder.
+            self._facts[path] = facts(os.lstat(f"{self._base}/{path}"))
+            self._absent.discard(path)
         return target
 
     def place(self, path: str) -> str:
