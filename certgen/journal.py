@@ -23,11 +23,11 @@ from certgen.manifest import (
     parse_entry,
 )
 from certgen.model import Address
-from certgen.tree import KEYS_NOTE, SPARE_KEY_FILE, TREE_FILES
+from certgen.tree import KEYS_NOTE, OWN_TREE_FILES, SPARE_KEY_FILE
 
 VERSION: Final = 1
 _DIGEST: Final = 16
-_OWN_PATHS: Final = frozenset({*TREE_FILES, KEYS_NOTE})
+_OWN_PATHS: Final = frozenset({*OWN_TREE_FILES, KEYS_NOTE})
 
 
 @dataclass(frozen=True, slots=True)
