@@ -104,6 +104,19 @@ def load_spec(path: Path, *, reads_keys: bool = True) -> LoadedSpec:
     return replace(loaded, digests=digests, outline=found if is_true else None)
 
 
+def load_text(path: Path, content: bytes) -> LoadedSpec:
+    """Read and check a spec that is not written yet.
+
+    Args:
+        path: where it will be.
+        content: of that file.
+
+    Raises:
+        CertgenError: it is not valid.
+    """
+    return _complete(path, compose(content, str(path)), reads_keys=True)
+
+
 def load_excerpt(path: Path, text: str, found: Outline, kept: Collection[str]) -> LoadedSpec | None:
     """Read and check some of a spec's end entities, with all else that it says.
 

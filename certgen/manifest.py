@@ -31,6 +31,8 @@ class ManifestEntry:
     """SHA-256 of each file by name, hexadecimal; None for a private key in clear, of which nothing is told."""
     sealed: str | None = None
     """How the private key is sealed, as `Protection.mark` says it."""
+    adopted: str | None = None
+    """For which request a certificate was adopted that another program made, as `adoption_mark` says it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +163,9 @@ def _sort_key(address: str) -> tuple[int, str]:
 
 def entry_data(entry: ManifestEntry) -> dict[str, Any]:
     """Give what JSON says of an entry."""
-    sealed = {"sealed": entry.sealed} if entry.sealed is not None else {}
-    return {"key": entry.key_id, **sealed, "files": dict(sorted(entry.files.items()))}
+    marks = {"sealed": entry.sealed, "adopted": entry.adopted}
+    known = {name: mark for name, mark in marks.items() if mark is not None}
+    return {"key": entry.key_id, **known, "files": dict(sorted(entry.files.items()))}
 
 
 def parse_entry(data: Any) -> ManifestEntry:  # noqa: ANN401 - whatever JSON holds
@@ -175,7 +178,7 @@ def parse_entry(data: Any) -> ManifestEntry:  # noqa: ANN401 - whatever JSON hol
     key_id = _hexadecimal(data["key"])
     if key_id is None:
         raise DamagedManifestError("an entry without a key")
-    return ManifestEntry(key_id, files, _mark(data.get("sealed")))
+    return ManifestEntry(key_id, files, _mark(data.get("sealed")), _mark(data.get("adopted")))
 
 
 def _refuse_other_version(version: Any) -> None:  # noqa: ANN401 - whatever JSON holds

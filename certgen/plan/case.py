@@ -8,12 +8,13 @@ from datetime import datetime
 from certgen.diagnostics import Diagnostic
 from certgen.model import Certificate, Entry
 from certgen.plan import notices
-from certgen.plan.authorities import Projection
+from certgen.plan.adoption import SHAPES, is_adopted
+from certgen.plan.authorities import Projection, known_certificate
 from certgen.plan.compare import compare_contents
-from certgen.plan.keys import KeyVerdict
+from certgen.plan.keys import KeyEvidence, KeyVerdict, judge_key
 from certgen.plan.times import Term, date_reasons, is_due, may_be_cut, new_term
 from certgen.plan.values import Reason, ReasonCode, Requests
-from certgen.tree import CERTIFICATE_FILE, ObservedEntry
+from certgen.tree import CERTIFICATE_FILE, PRIVATE_KEY_FILES, Observed, ObservedEntry
 
 TIME_REASONS = frozenset({ReasonCode.EXPIRED, ReasonCode.RENEWAL_DUE, ReasonCode.NOT_YET_VALID, ReasonCode.REQUESTED})
 """The reasons that make a change a renewal."""
@@ -32,6 +33,8 @@ class Case:
     """Its issuer as it will be after this run; None for a root."""
     is_recorded: bool
     """Whether the manifest lists it."""
+    is_adopted: bool = False
+    """Whether another program made its certificate, and nothing else is asked since it was adopted."""
     reasons: list[Reason] = field(default_factory=list)
     notices: list[Diagnostic] = field(default_factory=list)
 
@@ -63,7 +66,7 @@ class Case:
         if self.certificate is None:
             self.reasons.append(self._absence())
             return
-        self.reasons += compare_contents(self.certificate, self.entry.template)
+        self.reasons += () if self.is_adopted else compare_contents(self.certificate, self.entry.template)
         self.reasons += self._issuer_reasons(self.certificate)
         self.reasons += self._time_reasons(self.certificate, now, requests)
 
@@ -94,7 +97,7 @@ class Case:
             return [Reason(ReasonCode.ISSUER_CHANGED, was, f"{self.entry.issuer} with a new key")]
         if not issuer.has_name_of(certificate):
             return [Reason(ReasonCode.ISSUER_CHANGED, was, str(issuer.subject))]
-        pointed_to = {None, issuer.key_identifier}
+        pointed_to = {None, issuer.key_identifier, certificate.authority_key_identifier if self.is_adopted else None}
         if issuer.key_identifier is not None and certificate.authority_key_identifier not in pointed_to:
             return [Reason(ReasonCode.ISSUER_CHANGED, f"{was}, another key", str(self.entry.issuer))]
         return [] if self._is_signed_by(issuer.key_id) else [_badly_signed(str(issuer.subject))]
@@ -111,6 +114,7 @@ class Case:
 
     def _time_reasons(self, certificate: Certificate, now: datetime, requests: Requests) -> list[Reason]:
         reasons = date_reasons(certificate, self.entry, self.term_above, self.issuer.was if self.issuer else None, now)
+        reasons = [reason for reason in reasons if not (self.is_adopted and reason.code in SHAPES)]
         fixed_end = self.entry.template.validity.fixed_end
         if fixed_end is not None:
             # What ends when its spec says so cannot be helped by signing it again.
@@ -142,3 +146,27 @@ class Case:
 
 def _badly_signed(signer: str) -> Reason:
     return Reason(ReasonCode.SIGNATURE_INVALID, f"not by the key of {signer}")
+
+
+def open_case(entry: Entry, observed: Observed, issuer: Projection | None, *, rekey: bool) -> Case:
+    """Put together what is known about an entry; its key is judged first, since all else depends on it.
+
+    Args:
+        entry: an entry that certgen makes.
+        observed: what was found in the tree.
+        issuer: its issuer as it will be after this run; None for a root.
+        rekey: whether a person asked for a new key.
+    """
+    found, recorded = observed[entry.address], observed.manifest.entries.get(entry.address)
+    certificate = known_certificate(entry, found, observed)
+    adopted = is_adopted(entry, certificate, recorded)
+    evidence = KeyEvidence(
+        found=found.key,
+        certificate=certificate,
+        recorded=recorded.key_id if recorded else None,
+        seen=observed.seen_keys,
+        rekey=rekey,
+        was_ours=recorded is None or not recorded.files.keys().isdisjoint(PRIVATE_KEY_FILES),
+        is_adopted=adopted,
+    )
+    return Case(entry, found, certificate, judge_key(entry, evidence), issuer, recorded is not None, adopted)

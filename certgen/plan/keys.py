@@ -42,6 +42,8 @@ class KeyEvidence:
     """Whether a person asked for a new key."""
     was_ours: bool = True
     """Whether the manifest lists the key's file; it does not where the entry had a `public_key`."""
+    is_adopted: bool = False
+    """Whether its certificate was adopted, with a key of whatever algorithm."""
 
 
 def judge_key(entry: Entry, evidence: KeyEvidence) -> KeyVerdict:
@@ -95,7 +97,7 @@ def _judge_present(entry: Entry, evidence: KeyEvidence) -> KeyVerdict:
         reasons = (Reason(ReasonCode.KEY_MISMATCH, short(certificate.key_id), short(found.key_id), "the certificate"),)
     if certificate is None and recorded not in {None, found.key_id}:
         return _stranger(entry)
-    if found.algorithm != entry.key.algorithm:
+    if found.algorithm != entry.key.algorithm and not evidence.is_adopted:
         return KeyVerdict(KeyFate.NEW, (*reasons, _algorithm_changed(entry, found.algorithm)))
     return KeyVerdict(KeyFate.KEPT, reasons)
 
@@ -108,7 +110,7 @@ def _judge_sealed(entry: Entry, evidence: KeyEvidence) -> KeyVerdict:
     reasons: tuple[Reason, ...] = ()
     if found.key_id not in {None, certificate.key_id}:
         reasons = (Reason(ReasonCode.KEY_MISMATCH, short(certificate.key_id), short(found.key_id), "the certificate"),)
-    elif certificate.key_algorithm != entry.key.algorithm:
+    elif certificate.key_algorithm != entry.key.algorithm and not evidence.is_adopted:
         return KeyVerdict(KeyFate.NEW, (_algorithm_changed(entry, certificate.key_algorithm),))
     return KeyVerdict(KeyFate.KEPT, reasons)
 
@@ -124,7 +126,8 @@ def _judge_absent(entry: Entry, evidence: KeyEvidence) -> KeyVerdict:
     known = certificate.key_id if certificate else evidence.recorded
     if known is None or not evidence.was_ours:
         return KeyVerdict(KeyFate.NEW, () if known is None else (Reason(ReasonCode.KEY_MISSING, what=key_file(entry)),))
-    if certificate is not None and certificate.key_algorithm != entry.key.algorithm:
+    is_other = certificate is not None and certificate.key_algorithm != entry.key.algorithm
+    if certificate is not None and is_other and not evidence.is_adopted:
         return KeyVerdict(KeyFate.NEW, (_algorithm_changed(entry, certificate.key_algorithm),))
     if certificate is not None and evidence.recorded not in {None, certificate.key_id}:
         return _stranger(entry)

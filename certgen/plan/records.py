@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from certgen.manifest import ManifestEntry, digest
 from certgen.model import Entry
+from certgen.plan.adoption import is_adopted
 from certgen.plan.publication import left_behind
 from certgen.plan.seals import seal_of
 from certgen.plan.values import Change
@@ -25,7 +26,8 @@ def recorded_entry(entry: Entry, observed: Observed) -> ManifestEntry | None:
     files = {name: None if name in SECRET_FILES else digest(found.file(name).content) for name in file_names(entry)}
     files |= {name: closed for name in PRIVATE_KEY_FILES if name in files}
     files |= {LINK_NAME: None} if entry.publication is Publication.SYMLINK else {}
-    return ManifestEntry(found.certificate.key_id, {**leftovers(entry, observed), **files}, mark)
+    adopted = _adopted(entry, observed)
+    return ManifestEntry(found.certificate.key_id, {**leftovers(entry, observed), **files}, mark, adopted)
 
 
 def changed_entry(
@@ -54,7 +56,7 @@ def changed_entry(
         if name in written:
             closed, mark = (written[name], protection.mark) if protection is not None else (None, None)
         files[name] = closed
-    return ManifestEntry(key_id, files, mark)
+    return ManifestEntry(key_id, files, mark, _adopted(entry, observed) if change.signing is None else None)
 
 
 def leftovers(entry: Entry, observed: Observed) -> dict[str, str | None]:
@@ -63,3 +65,9 @@ def leftovers(entry: Entry, observed: Observed) -> dict[str, str | None]:
     wanted, found = set(file_names(entry)), observed[entry.address]
     listed = recorded.files.items() if recorded else ()
     return {name: was for name, was in listed if name not in wanted and found.file(name).kind is not FileKind.ABSENT}
+
+
+def _adopted(entry: Entry, observed: Observed) -> str | None:
+    """Give the mark of an adopted certificate for as long as nothing else is asked."""
+    recorded, certificate = observed.manifest.entries.get(entry.address), observed[entry.address].certificate
+    return recorded.adopted if recorded is not None and is_adopted(entry, certificate, recorded) else None
