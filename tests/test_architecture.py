@@ -21,7 +21,7 @@ FLOORS = (
     ("model", "sealing", "spec.composer", "spec.document", "spec.outline"),
     ("manifest",),
     ("tree", "certificates", "encoders", "spec.fields"),
-    ("spec.types", "spec.keeping", "consumers", "journal"),
+    ("spec.types", "spec.keeping", "consumers", "journal", "generations"),
     ("spec.schema", "issue", "inspection"),
     ("spec.references", "spec.explain", "observe", "signers", "store"),
     ("spec.supplied",),

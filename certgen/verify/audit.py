@@ -30,6 +30,7 @@ from certgen.tree import (
     FileState,
     file_names,
     ignore_file,
+    is_own,
 )
 from certgen.verify.contents import faults_of_contents
 from certgen.verify.keys import KeyAudit, finding
@@ -59,8 +60,7 @@ class _Audit:
     def __init__(self, bundle: Bundle, tree: Tree, now: datetime) -> None:
         self._bundle = bundle
         self._now = now
-        self._files, self._seen, self._is_interrupted = tree.steadily(lambda: _read(tree))
-        self._paths = list(self._files)
+        self._files, self._paths, self._seen, self._is_interrupted = tree.steadily(lambda: _read(tree, bundle))
         self._certificates: dict[Address, list[x509.Certificate]] = {}
         self._keys = KeyAudit(self._state, self._manifest(), self._seen)
 
@@ -82,6 +82,7 @@ class _Audit:
         for entry in self._bundle.entries:
             if entry.supplied is None and entry.address in self._certificates:
                 yield from self._judge(entry, self._certificates[entry.address])
+            yield from self._keys.judge_generations(entry, self._paths)
             if entry.supplied is None and entry.public_key is None:
                 certificates = self._certificates.get(entry.address)
                 yield from self._keys.judge(entry, certificates[0] if certificates else None)
@@ -274,8 +275,10 @@ class _Audit:
             address = Address.parse("/".join(parts[:2]))
         except ValueError:
             return False
-        name = "/".join(parts[2:])
-        return manifest.owns(address, name) or name.startswith(SPARE_KEY_FILE)
+        name, listed = "/".join(parts[2:]), manifest.entries.get(address)
+        names = listed.files if listed is not None else {}
+        in_generation = LINK_NAME in names and is_own(name, self._state(path).content, names)
+        return name in names or name.startswith(SPARE_KEY_FILE) or in_generation
 
     def _state(self, path: str) -> FileState:
         return self._files.get(path) or FileState(FileKind.ABSENT)
@@ -284,10 +287,12 @@ class _Audit:
 _SHA256 = SHA256()
 
 
-def _read(tree: Tree) -> tuple[dict[str, FileState], frozenset[str], bool]:
-    files = tree.read(tree.paths())
+def _read(tree: Tree, bundle: Bundle) -> tuple[dict[str, FileState], list[str], frozenset[str], bool]:
+    paths = tree.paths()
+    wanted = [f"{entry.address}/{name}" for entry in bundle.entries for name in (*file_names(entry), LINK_NAME)]
+    files = tree.read(dict.fromkeys((*paths, *wanted)))
     tree.refuse_closed(files)
-    return files, tree.seen_keys(), tree.is_interrupted()
+    return files, paths, tree.seen_keys(), tree.is_interrupted()
 
 
 def _parse(state: FileState) -> list[x509.Certificate]:
