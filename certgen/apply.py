@@ -22,22 +22,19 @@ from certgen.publishing import links_to_generation, put_in_generation
 from certgen.signing import Signatures, Signed
 from certgen.store.writer import FileWrite, LinkWrite, Writer
 from certgen.tree import (
-    ATTRIBUTES_FILE,
     CERTIFICATE_FILE,
     COMBINED_FILE,
-    IGNORE_FILE,
     KEY_FILE,
     KEYS_NOTE,
     MACHINE_FOLDER,
     MANIFEST_FILE,
     PRIVATE_MODE,
     PUBLIC_MODE,
+    RENDERED_TREE_FILES,
     SPARE_KEY_FILE,
     TRUST_FILE,
     ManifestState,
     Observed,
-    attributes_file,
-    ignore_file,
     is_combined,
     is_secret,
     key_file,
@@ -49,9 +46,6 @@ if TYPE_CHECKING:
 
 BATCH: Final = 256
 """Changes that are written together, with one sync; an interruption loses at most these."""
-
-_RENDERED: Final = {IGNORE_FILE: ignore_file, ATTRIBUTES_FILE: attributes_file}
-"""What git is told about a tree."""
 
 Progress = Callable[[int, int], None]
 """Takes the changes done and the changes in all."""
@@ -185,9 +179,11 @@ class _Run:
     def _make(self, change: Change) -> _Made:
         made = _Made()
         match change.address:
+            case TreeFile() if change.action is Action.REMOVE:
+                made.removes += change.removes
             case TreeFile(name):
-                if name in _RENDERED:
-                    made.writes.append(FileWrite(name, _RENDERED[name](self._bundle), PUBLIC_MODE))
+                if name in RENDERED_TREE_FILES:
+                    made.writes.append(FileWrite(name, RENDERED_TREE_FILES[name](self._bundle), PUBLIC_MODE))
             case address if change.action is Action.REMOVE:
                 made.removes += [f"{address}/{name}" for name in change.removes]
                 self._manifest.pop(address, None)
@@ -315,6 +311,7 @@ class _Run:
 
 def _batches(changes: Sequence[Change]) -> list[Sequence[Change]]:
     """Give the changes in batches; what keeps keys out of git stands before the first key is even begun."""
-    first = sum(isinstance(change.address, TreeFile) and change.address.name in _RENDERED for change in changes[:2])
+    leading = changes[: len(RENDERED_TREE_FILES)]
+    first = sum(isinstance(change.address, TreeFile) and change.address.name != MANIFEST_FILE for change in leading)
     starts = range(first, len(changes), BATCH)
     return ([changes[:first]] if first else []) + [changes[start : start + BATCH] for start in starts]

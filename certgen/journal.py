@@ -25,11 +25,11 @@ from certgen.manifest import (
     render_manifest,
 )
 from certgen.model import Address
-from certgen.tree import KEYS_NOTE, PRIVATE_KEY_FILES, PUBLIC_MODE, SPARE_KEY_FILE, TREE_FILES, FileKind, FileState
+from certgen.tree import KEYS_NOTE, OWN_TREE_FILES, PRIVATE_KEY_FILES, PUBLIC_MODE, SPARE_KEY_FILE, FileKind, FileState
 
 VERSION: Final = 1
 _DIGEST: Final = 16
-_OWN_PATHS: Final = frozenset({*TREE_FILES, KEYS_NOTE})
+_OWN_PATHS: Final = frozenset({*OWN_TREE_FILES, KEYS_NOTE})
 
 
 @dataclass(frozen=True, slots=True)

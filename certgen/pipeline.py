@@ -35,7 +35,7 @@ from certgen.store.lock import PATIENT, Patience, wait_until_free
 from certgen.store.tree import Tree
 from certgen.store.writer import writing
 from certgen.surveying import Survey, read_entries, survey
-from certgen.tree import ABSENT, LOCK_NOTE, MANIFEST_FILE, NOBODY, PRIVATE_KEY_FILES, TREE_FILES, Observed, Vouched
+from certgen.tree import ABSENT, LOCK_NOTE, MANIFEST_FILE, NOBODY, OWN_TREE_FILES, PRIVATE_KEY_FILES, Observed, Vouched
 from certgen.unsealing import NO_SECRETS, Secrets, open_vault
 from certgen.vault import Vault
 
@@ -203,7 +203,7 @@ def _observe(bundle: Bundle, tree: Tree, own_files: Iterable[Path], vouched: Vou
     fault = tree.folder_fault()
     if fault:
         return observe(bundle, {}, folder_fault=fault)
-    own = tree.read(TREE_FILES)
+    own = tree.read(OWN_TREE_FILES)
     try:
         read = read_manifest(own.get(MANIFEST_FILE, ABSENT), [*map(str, vouched.addresses)])
     except NewerManifestError:

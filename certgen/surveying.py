@@ -27,7 +27,7 @@ from certgen.store.sight import Looks
 from certgen.store.tree import Tree
 from certgen.tree import (
     MANIFEST_FILE,
-    TREE_FILES,
+    OWN_TREE_FILES,
     FileKind,
     FileState,
     KeyState,
@@ -114,7 +114,7 @@ def _surveyor(
     """Learn what all shares need to know; None of a tree in another state than a run leaves it."""
     if tree.folder_fault() or tree.is_interrupted():
         return None
-    own = tree.read(TREE_FILES)
+    own = tree.read(OWN_TREE_FILES)
     lines = lines_of(own[MANIFEST_FILE].content) if own[MANIFEST_FILE].kind is FileKind.FILE else {}
     if not lines:
         return None

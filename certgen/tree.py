@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from operator import attrgetter
 from typing import Final
 
 from certgen.manifest import Manifest
@@ -28,7 +29,10 @@ MANIFEST_FILE: Final = "manifest.json"
 IGNORE_FILE: Final = ".gitignore"
 ATTRIBUTES_FILE: Final = ".gitattributes"
 TREE_FILES: Final = (MANIFEST_FILE, IGNORE_FILE, ATTRIBUTES_FILE)
-"""The files of the tree itself."""
+"""The files of every tree itself."""
+KUSTOMIZATION_FILE: Final = "kustomization.yaml"
+OWN_TREE_FILES: Final = (*TREE_FILES, KUSTOMIZATION_FILE)
+"""With the one that a tree has where its spec asks for it."""
 MACHINE_FOLDER: Final = ".certgen"
 OWN_FILES: Final = (CERTIFICATE_FILE, *SECRET_FILES, TRUST_FILE, SPARE_KEY_FILE, LINK_NAME)
 """The names in an entry's folder that no snippet may take."""
@@ -97,6 +101,14 @@ def ignore_file(bundle: Bundle) -> bytes:
 def attributes_file(bundle: Bundle) -> bytes:
     """Render the tree's `.gitattributes`: no line end is touched, and manifests of two branches are put together."""
     return f"# {first_line(bundle.source)}\n* -text\n/{MANIFEST_FILE} merge=union\n".encode()
+
+
+RENDERED_TREE_FILES: Final[Mapping[str, Callable[[Bundle], bytes]]] = {
+    IGNORE_FILE: ignore_file,
+    ATTRIBUTES_FILE: attributes_file,
+    KUSTOMIZATION_FILE: attrgetter("kustomization"),
+}
+"""What stands in the tree's own files, that of what certgen owns aside."""
 
 
 def is_secret(name: str) -> bool:
@@ -282,6 +294,7 @@ class Observed:
     """What stands where the manifest should be, if anything."""
     ignore_file: FileState = ABSENT
     attributes_file: FileState = ABSENT
+    kustomization: FileState = ABSENT
     entries: Mapping[Address, ObservedEntry] = field(default_factory=dict)
     """By address: those of the spec, and those of the manifest that the spec no longer has."""
     seen_keys: frozenset[str] = field(default=frozenset(), repr=False)

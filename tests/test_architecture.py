@@ -26,7 +26,7 @@ FLOORS = (
     ("spec.references", "spec.explain", "observe", "signers", "store"),
     ("spec.supplied",),
     ("spec.inheritance", "spec.circles"),
-    ("spec.resolve", "spec.checks", "plan", "rendering"),
+    ("spec.resolve", "spec.checks", "plan", "rendering", "kustomize"),
     ("signing", "vault", "publishing"),
     ("loading", "apply"),
     ("requests", "claims", "narrowing", "surveying", "unsealing", "clear_keys", "verify", "prove", "talk"),

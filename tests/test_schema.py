@@ -19,8 +19,10 @@ from certgen.spec.schema import (
     CertificateAuthority,
     Defaults,
     EndEntity,
+    Exports,
     Key,
     Keys,
+    KubernetesExport,
     NameConstraints,
     Snippets,
     Spec,
@@ -29,7 +31,18 @@ from certgen.spec.schema import (
 )
 
 ROOT = Path(__file__).parent.parent
-LANGUAGE: list[type[BaseModel]] = [Spec, Defaults, CertificateAuthority, EndEntity, Subject, Key, Keys, NameConstraints]
+LANGUAGE: list[type[BaseModel]] = [
+    Spec,
+    Defaults,
+    CertificateAuthority,
+    EndEntity,
+    Subject,
+    Key,
+    Keys,
+    NameConstraints,
+    Exports,
+    KubernetesExport,
+]
 OPTIONS: list[type[BaseModel]] = [ClientOptions, *(options_model(name) for name in consumer_names())]
 MODELS: list[type[BaseModel]] = [*LANGUAGE, Snippets, *OPTIONS]
 SPECS = sorted((ROOT / "specs").glob("*.yaml"))

@@ -46,6 +46,7 @@ FULL: dict[str, Any] = {
         "crl_distribution_points": ["http://a.example/c"], "ocsp": ["http://a.example/o"],
         "ca_issuers": "http://a.example/i",
     },
+    "exports": {"kubernetes": {"namespace": "x"}},
     "cas": {
         "root": {
             "common_name": "X", "path_length": "3", "validity": "9y",

@@ -15,6 +15,7 @@ from certgen.tree import (
     ATTRIBUTES_FILE,
     COMBINED_FILE,
     IGNORE_FILE,
+    KUSTOMIZATION_FILE,
     MACHINE_FOLDER,
     MANIFEST_FILE,
     MARK,
@@ -185,6 +186,14 @@ def tree_files(
     # Nothing depends on it but merges: one of the user's own is left as it is.
     if attributes.kind is FileKind.ABSENT or is_marked(attributes):
         before += _tree_file(ATTRIBUTES_FILE, attributes, attributes_file(bundle))
+    kustomization = observed.kustomization
+    if is_marked(kustomization) and not bundle.kustomization:
+        reason = Reason(ReasonCode.ORPHANED, what="not in the spec")
+        before.append(Change(TreeFile(KUSTOMIZATION_FILE), Action.REMOVE, (reason,), removes=(KUSTOMIZATION_FILE,)))
+    elif bundle.kustomization and (kustomization.kind is FileKind.ABSENT or is_marked(kustomization)):
+        before += _kustomization(kustomization, bundle.kustomization)
+    elif bundle.kustomization:
+        obstacles.append(_foreign(KUSTOMIZATION_FILE, kustomization))
     after: tuple[Change, ...] = ()
     if observed.manifest_kind is FileKind.OTHER:
         obstacles.append(_foreign(MANIFEST_FILE, FileState(FileKind.OTHER)))
@@ -199,6 +208,14 @@ def _tree_file(name: str, state: FileState, wanted: bytes) -> list[Change]:
     if state.kind is FileKind.ABSENT:
         return [_tree_change(name, Reason(ReasonCode.MISSING))]
     return [] if state.content == wanted else [_tree_change(name, Reason(ReasonCode.FILE_DRIFTED, "edited"))]
+
+
+def _kustomization(state: FileState, wanted: bytes) -> list[Change]:
+    """Judge what a cluster is told of a tree: it follows from the spec, and changes with its entries."""
+    if state.content == wanted:
+        return []
+    code = ReasonCode.MISSING if state.kind is FileKind.ABSENT else ReasonCode.OUTPUT_CHANGED
+    return [_tree_change(KUSTOMIZATION_FILE, Reason(code))]
 
 
 def _manifest_change(bundle: Bundle, observed: Observed) -> tuple[Change, ...]:

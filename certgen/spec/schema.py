@@ -237,6 +237,26 @@ Members = Annotated[
 Inherited = Annotated[Defaults, BeforeValidator(types.mapping_or_nothing, json_schema_input_type=Defaults | None)]
 
 
+class KubernetesExport(_Strict):
+    """What a cluster is to have: a kustomization of Secrets, and a ConfigMap with the trust anchors."""
+
+    namespace: types.Namespace | None = Field(
+        None, description="The namespace of all of it. Default: the one in which it is applied."
+    )
+
+
+class Exports(_Strict):
+    """Where else the tree goes."""
+
+    kubernetes: Annotated[
+        KubernetesExport | None,
+        BeforeValidator(types.mapping_or_nothing, json_schema_input_type=KubernetesExport | None),
+    ] = Field(None, description=KubernetesExport.__doc__)
+
+
+ExportsField = Annotated[
+    Exports | None, BeforeValidator(types.mapping_or_nothing, json_schema_input_type=Exports | None)
+]
 KeysField = Annotated[Keys, BeforeValidator(types.mapping_or_nothing, json_schema_input_type=Keys | None)]
 
 
@@ -253,6 +273,7 @@ class Spec(_Strict):
         default_factory=Defaults, description="What every entry inherits unless it says otherwise."
     )
     keys: KeysField = Field(default_factory=Keys, description="What becomes of private keys beyond this machine.")
+    exports: ExportsField = Field(None, description="Where else the tree goes: `{kubernetes: {namespace: shop}}`.")
     ca: Authority | None = Field(None, description="Short for `cas: {ca: {...}}`, for a spec with one CA.")
     cas: Authorities = Field({}, description="Certificate authorities by name.")
     servers: Members = Field({}, description="Servers by name: serverAuth.")

@@ -21,6 +21,7 @@ from certgen.store.tree import Tree
 from certgen.tree import (
     CERTIFICATE_FILE,
     IGNORE_FILE,
+    KUSTOMIZATION_FILE,
     MACHINE_FOLDER,
     MANIFEST_FILE,
     SPARE_KEY_FILE,
@@ -30,6 +31,7 @@ from certgen.tree import (
     FileState,
     file_names,
     ignore_file,
+    is_marked,
     is_own,
 )
 from certgen.verify.contents import faults_of_contents
@@ -245,6 +247,7 @@ class _Audit:
                 f"{IGNORE_FILE} does not keep private keys out of git as it should",
                 IGNORE_FILE,
             )
+        yield from self._judge_kustomization()
         manifest = self._manifest()
         if manifest is None:
             yield finding(
@@ -261,6 +264,14 @@ class _Audit:
             if not self._is_known(path, manifest):
                 yield Diagnostic(Severity.NOTE, "unknown-file", f"{path} is not certgen's", where=path)
 
+    def _judge_kustomization(self) -> Iterator[Diagnostic]:
+        state, wanted = self._state(KUSTOMIZATION_FILE), self._bundle.kustomization
+        if wanted and state.kind is FileKind.ABSENT:
+            yield finding("file-missing", f"{KUSTOMIZATION_FILE} is missing", KUSTOMIZATION_FILE)
+        elif wanted != state.content and (wanted or is_marked(state)):
+            message = f"{KUSTOMIZATION_FILE} is not what the spec renders"
+            yield finding("file-drifted", message, KUSTOMIZATION_FILE, "`certgen apply` writes it anew")
+
     def _manifest(self) -> Manifest | None:
         try:
             return parse_manifest(self._state(MANIFEST_FILE).content)
@@ -269,7 +280,8 @@ class _Audit:
 
     def _is_known(self, path: str, manifest: Manifest) -> bool:
         parts = PurePosixPath(path).parts
-        if path in TREE_FILES or parts[0] == MACHINE_FOLDER:
+        is_rendered = path == KUSTOMIZATION_FILE and self._bundle.kustomization
+        if path in TREE_FILES or is_rendered or parts[0] == MACHINE_FOLDER:
             return True
         try:
             address = Address.parse("/".join(parts[:2]))
