@@ -61,8 +61,8 @@ def _alternatives(schema: Schema, field: Schema) -> Iterator[Schema]:
     """Give what a field may be, wherever the schema says it."""
     if "$ref" in field:
         yield from _alternatives(schema, schema["$defs"][field["$ref"].rpartition("/")[2]])
-    elif "anyOf" in field:
-        for one in field["anyOf"]:
+    elif "oneOf" in field:
+        for one in field["oneOf"]:
             yield from _alternatives(schema, one)
     else:
         yield field

@@ -44,33 +44,40 @@ def _simplified(schema: _Schema, definitions: Mapping[str, _Schema]) -> _Schema:
         kept["items"] = _simplified(kept["items"], definitions)
     if "anyOf" in kept:
         branches = [_simplified(branch, definitions) for branch in kept.pop("anyOf")]
-        return {**_alternatives(branches), **kept}
+        return {**_alternatives(branches, definitions), **kept}
     return kept
 
 
-def _alternatives(branches: list[_Schema]) -> _Schema:
-    """Write alternatives: all plain values as one, and lists apart, which an editor would write for a value too."""
-    flat = [inner for branch in branches for inner in (branch["anyOf"] if set(branch) == {"anyOf"} else [branch])]
-    apart = [branch for branch in flat if "$ref" in branch or "enum" in branch]
+def _alternatives(branches: list[_Schema], definitions: Mapping[str, _Schema]) -> _Schema:
+    """Write alternatives, of which no two are for a value of one type: mappings first, and all plain values as one.
+
+    Where none fits an editor tells of a mapping only if it comes first, and of it alone if it is one of `oneOf`.
+    """
+    flat = [inner for branch in branches for inner in branch.get("oneOf", [branch])]
+    mappings = [branch for branch in flat if "properties" in _definition(branch, definitions)]
     lists = [branch for branch in flat if branch.get("type") == "array"]
-    plain = [branch for branch in flat if branch not in apart + lists]
-    if plain == [{"type": "null"}]:
-        plain, lists = [*lists, *plain], []
-    named = [branch["type"] for branch in plain]
-    types = [kind for one in named for kind in ([one] if isinstance(one, str) else one)]
-    if "number" in types:
-        types.remove("integer")
+    named = [branch for branch in flat if branch not in mappings and ("$ref" in branch or "enum" in branch)]
+    plain = [branch for branch in flat if branch not in mappings + lists + named]
+    kinds = [kind for branch in plain for kind in _listed(branch["type"])]
+    if "number" in kinds:
+        kinds.remove("integer")
     joined = {key: value for branch in plain for key, value in branch.items()}
-    if types:
-        apart.append({**joined, "type": types if len(types) > 1 else types[0]})
-    every = [*apart, *lists]
-    return every[0] if len(every) == 1 else {"anyOf": every}
+    if len(kinds) > 1:
+        joined["type"] = kinds
+    every = [*mappings, *named, *([joined] if plain else []), *lists]
+    return every[0] if len(every) == 1 else {"oneOf": every}
+
+
+def _listed(types: str | list[str]) -> list[str]:
+    return [types] if isinstance(types, str) else types
+
+
+def _definition(schema: _Schema, definitions: Mapping[str, _Schema]) -> _Schema:
+    """Give the definition to which a schema leads; nothing where it leads to none."""
+    return definitions[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else {}
 
 
 def _words(schema: _Schema, definitions: Mapping[str, _Schema]) -> _Schema:
     """Give what the definition says of itself to which a schema leads."""
-    for branch in schema.get("anyOf", ()):
-        if "$ref" in branch:
-            kind = definitions[branch["$ref"].rpartition("/")[2]]
-            return {word: kind[word] for word in _WORDS if word in kind}
-    return {}
+    kind = _definition(schema.get("oneOf", [schema])[0], definitions)
+    return {word: kind[word] for word in _WORDS if word in kind}
