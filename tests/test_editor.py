@@ -20,6 +20,7 @@ from test_schema import CoreLoader, in_certgen, in_editor
 from certgen.consumers.registry import consumer_names, options_model
 from certgen.rfc5280.vocabulary import KeyAlgorithm
 from certgen.spec.json_schema import json_schema
+from certgen.starter import STARTER
 
 ROOT = Path(__file__).parent.parent
 SCHEMA = json_schema()
@@ -108,6 +109,14 @@ def explains(shown: str, field: places.Schema) -> bool:
 @pytest.mark.parametrize("section", SCHEMA["properties"])
 def test_every_field_is_explained_with_an_example(editor: Editor, section: str) -> None:
     assert unexplained(editor, section) == set()
+
+
+def test_the_readme_shows_what_is_shown(editor: Editor) -> None:
+    shown = re.search(r"^````markdown\n(.*?)^````$", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.M)
+    place = ("servers", ENTRY, "key", "rotation")
+    text = editor.hover(places.spec_with(SCHEMA, place, "on-renewal"), {place})[place]
+    assert shown is not None
+    assert shown[1] == text.partition("\nSource: ")[0]
 
 
 def test_a_field_without_words_or_with_those_of_its_alternatives_is_seen(
@@ -214,6 +223,15 @@ def test_nothing_is_marked_in_a_good_spec(server: LanguageServer) -> None:
         server.open(path, text if "$schema=" in text else f"{line}{text}")
     assert {path: server.findings(path) for path in GOOD} == {path: [] for path in GOOD}
     assert len(GOOD) > len(consumer_names())
+
+
+def test_nothing_is_marked_in_the_starter_though_there_is_no_schema_yet(server: LanguageServer, tmp_path: Path) -> None:
+    starter, too_soon = tmp_path / "specs" / "starter.yaml", tmp_path / "specs" / "too-soon.yaml"
+    (line,) = re.findall(r"`(# yaml-language-server: .*)`", STARTER)
+    server.open(starter, STARTER)
+    server.open(too_soon, f"{line}\n{STARTER}")
+    assert server.findings(starter) == []
+    assert [one["message"].partition(" from ")[0] for one in server.findings(too_soon)] == ["Unable to load schema"]
 
 
 def test_the_line_that_the_specs_begin_with_leads_to_the_schema(server: LanguageServer) -> None:
