@@ -22,8 +22,8 @@ FLOORS = (
     ("manifest",),
     ("tree", "certificates", "encoders", "spec.fields"),
     ("spec.types", "spec.keeping", "consumers", "journal", "generations"),
-    ("spec.schema", "issue", "inspection"),
-    ("spec.references", "spec.explain", "observe", "signers", "store"),
+    ("spec.parts", "spec.schema", "issue", "inspection"),
+    ("spec.json_schema", "spec.references", "spec.explain", "observe", "signers", "store"),
     ("spec.supplied",),
     ("spec.inheritance", "spec.circles"),
     ("spec.resolve", "spec.checks", "plan", "rendering", "kustomize"),
@@ -39,7 +39,7 @@ FLOORS = (
 
 DOORS = {
     "yaml": {"spec.composer"},
-    "pydantic": {"spec.types", "spec.schema", "spec.explain", "consumers.options"},
+    "pydantic": {"spec.types", "spec.parts", "spec.schema", "spec.explain", "consumers.options"},
     "jinja2": {"consumers.templates"},
     "pydantic_core": {"spec.fields", "spec.explain"},
     "cryptography": {"rfc5280.objects", "certificates", "issue", "inspection", "encoders.pem", "signers.port"}
