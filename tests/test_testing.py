@@ -304,7 +304,7 @@ def test_pythons_own_values_count_as_their_texts(tmp_path: Path) -> None:
 
 
 def test_mistakes_in_a_mapping_are_shown_all_at_once_where_they_stand(tmp_path: Path) -> None:
-    spec = {"version": 1, "ca": {}, "servers": {"api": {"sams": ["localhost"]}, "web": {"sans": "a b"}}}
+    spec = {"version": 1, "ca": {}, "servers": {"api": {"sams": ["localhost"]}, "web": {"sans": "ä b"}}}
     with pytest.raises(CertgenError) as caught:
         compile_spec(spec, tmp_path, NOW)
     place = tmp_path / "certgen.yaml"
@@ -315,10 +315,10 @@ def test_mistakes_in_a_mapping_are_shown_all_at_once_where_they_stand(tmp_path: 
         5 |     sams:
           |     ^^^^ did you mean `sans`?
 
-        error[bad-san]: `a b`: not a DNS name: its labels are letters, digits and inner hyphens
+        error[bad-san]: `ä b`: not a DNS name: its labels are letters, digits and inner hyphens
           {place}:8:11
           |
-        8 |     sans: a b
+        8 |     sans: ä b
           |           ^^^
 
     """)
