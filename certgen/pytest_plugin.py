@@ -26,7 +26,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def certgen_spec(pytestconfig: pytest.Config) -> Path | str | Mapping[str, object]:
-    """The spec that certgen_bundle compiles: a path from the rootdir, or a mapping. Override it to give your own."""
+    """The spec that certgen_bundle compiles: a path from the rootdir, or a mapping.
+
+    Override it to give your own, in the topmost conftest.py: one bundle serves the whole run.
+    """
     named = pytestconfig.getini("certgen_spec")
     if named:
         return Path(named)
