@@ -31,14 +31,14 @@ FLOORS = (
     ("loading", "apply"),
     ("requests", "claims", "narrowing", "surveying", "unsealing", "clear_keys", "verify", "prove", "talk"),
     ("pipeline", "report", "live", "rollout"),
-    ("remembering",),
-    ("cli",),
+    ("remembering", "testing"),
+    ("cli", "pytest_plugin"),
     ("__main__",),
 )
 """From the ground up; a module imports from its own floor, inside one room, or from below."""
 
 DOORS = {
-    "yaml": {"spec.composer"},
+    "yaml": {"spec.composer", "testing"},
     "pydantic": {"spec.types", "spec.parts", "spec.schema", "spec.explain", "consumers.options"},
     "jinja2": {"consumers.templates"},
     "pydantic_core": {"spec.fields", "spec.explain"},
@@ -70,6 +70,7 @@ DOORS = {
     "durationpy": {"spec.fields"},
     "pyrage": {"sealing.age"},
     "idna": {"rfc5280.names"},
+    "pytest": {"pytest_plugin"},
 }
 """Who may import each third-party library."""
 
