@@ -80,7 +80,7 @@ def adopt(bundle: Bundle, found: Mapping[Address, Found], root: Path) -> tuple[D
         writer.begin(bundle.name, extends=True)
         writer.commit(writes, lines=lines)
         writer.finish()
-    return tuple(_note(entry.address, reason) for entry in entries for reason in _differences(entry, found))
+    return tuple(_note(entry.address, reasons) for entry in entries if (reasons := _differences(entry, found)))
 
 
 def _files(entry: Entry, bundle: Bundle, found: Mapping[Address, Found]) -> list[FileWrite]:
@@ -120,8 +120,10 @@ def _differences(entry: Entry, found: Mapping[Address, Found]) -> tuple[Reason, 
     return differences(entry, found[entry.address].certificate, issuer.certificate if issuer else None)
 
 
-def _note(address: Address, reason: Reason) -> Diagnostic:
-    what = f" {reason.what}" if reason.what else ""
-    message = f"{address}: {reason.code}{what}: it has {reason.was or 'none'}, its entry says {reason.wanted or 'none'}"
+def _note(address: Address, reasons: Iterable[Reason]) -> Diagnostic:
+    parts = (
+        f"{reason.what or reason.code} {reason.was or 'none'} (spec: {reason.wanted or 'none'})" for reason in reasons
+    )
+    message = f"{address} has what its entry does not say: {'; '.join(parts)}"
     help_ = "it stays as it is until it is due, or its entry is edited"
     return Diagnostic(Severity.WARNING, "not-expressed", message, help=help_, where=str(address))

@@ -39,7 +39,7 @@ from certgen.tree import (
     is_secret,
     key_file,
 )
-from certgen.vault import IN_CLEAR, Vault, take_as_it_is, take_judged_key, take_key
+from certgen.vault import IN_CLEAR, Vault, place_of, take_as_it_is, take_judged_key, take_key
 
 if TYPE_CHECKING:
     from certgen.signers.port import KeyRing
@@ -223,7 +223,8 @@ class _Run:
             self._seen.add(signed.key_id)
         if signed.private_key is not None:
             spare = f"{address}/{SPARE_KEY_FILE}" if order.keep_old_as_spare else None
-            made.writes.append(FileWrite(f"{address}/{key_file(entry)}", signed.private_key, order.mode, spare))
+            old = place_of(address, self._observed[address].key.file, self._observed)
+            made.writes.append(FileWrite(f"{address}/{key_file(entry)}", signed.private_key, order.mode, spare, old))
 
     def _sealed_again(self, entry: Entry) -> FileWrite:
         """Close a private key that is kept as the spec asks for now, or leave it in clear."""
@@ -243,7 +244,8 @@ class _Run:
         """Give a file that stays as it is, for the place in which it is published now."""
         path = f"{entry.address}/{name}"
         if not is_secret(name):
-            return FileWrite(path, self._observed[entry.address].file(name).content, PUBLIC_MODE)
+            found = self._observed[entry.address].file(name)
+            return FileWrite(path, found.content, found.mode)
         if name == COMBINED_FILE and is_combined(entry):
             return self._combined(entry, made)
         private_key = take_as_it_is(entry.address, name, self._observed, self._writer.tree)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -12,7 +12,7 @@ from typing import Final
 from certgen.manifest import Manifest
 from certgen.model import Address, Bundle, Certificate, Entry
 from certgen.protection import ProtectionKind
-from certgen.publication import LINK_NAME, is_hidden
+from certgen.publication import LINK_NAME, is_generation, is_hidden
 from certgen.rfc5280.vocabulary import KeyAlgorithm
 
 CERTIFICATE_FILE: Final = "cert.pem"
@@ -114,6 +114,19 @@ RENDERED_TREE_FILES: Final[Mapping[str, Callable[[Bundle], bytes]]] = {
 def is_secret(name: str) -> bool:
     """Whether a file of an entry's folder has its private key, in whatever generation."""
     return name in SECRET_FILES or (is_hidden(name) and name.partition("/")[2] in SECRET_FILES)
+
+
+def is_own(name: str, content: bytes, names: Collection[str]) -> bool:
+    """Whether a file in a generation is certgen's: by its name there, or by its first line.
+
+    Args:
+        name: its path in the entry's folder, `..1/cert.pem`.
+        content: of the file.
+        names: those that the entry's files have, or had.
+    """
+    generation, _, own = name.partition("/")
+    is_ours = own in names or own in OWN_FILES or MARK.encode() in content.split(b"\n", 1)[0]
+    return is_generation(generation) and is_ours
 
 
 def is_kept_from_git(name: str) -> bool:

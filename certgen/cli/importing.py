@@ -29,24 +29,23 @@ if TYPE_CHECKING:
 def import_(sources: tuple[Path, ...], spec: Path, output: Path, **options: Any) -> None:
     """Write a spec for what is there, and take over its certificates and keys.
 
-    SOURCE is a folder of PEM or DER files, such a file, a manifest of certyaml, an instances.yml, or a request of cfssl.
-    Nothing of it is changed. Certificates and private keys are copied into the tree as they are.
+    SOURCE is a folder of PEM or DER files, such a file, a manifest of certyaml, an
+    instances.yml, or a request of cfssl. Nothing of it is changed. Certificates and
+    private keys are copied into the tree as they are.
     """
     screen = Screen.of(options)
     from certgen.adopting import Found, adopt, refuse_tree
     from certgen.importing.draft import named, spec_fields, with_authority
+    from certgen.importing.fitting import fit
     from certgen.importing.writing import write_spec
     from certgen.loading import load_text
-    from certgen.store.files import create_file, is_there
+    from certgen.store.files import create_file
 
     try:
         collected = _collected(sources)
         entries = named(with_authority(collected.drafts))
-        text = write_spec(spec_fields(entries))
-        if is_there(spec):
-            message = f"{spec} exists, and it is left as it is"
-            raise CertgenError([error("exists", message, help="name another file with `--to`", where=str(spec))])
-        loaded = load_text(spec, text)
+        _refuse_spec(spec)
+        fields, loaded, left_out = fit(spec_fields(entries), lambda fields: load_text(spec, write_spec(fields)))
         refuse_tree(output / loaded.bundle.name)
         found = {
             address: Found(draft.certificate, draft.private_key)
@@ -54,10 +53,18 @@ def import_(sources: tuple[Path, ...], spec: Path, output: Path, **options: Any)
             if draft.certificate is not None
         }
         notes = adopt(loaded.bundle, found, output / loaded.bundle.name) if found else ()
-        create_file(spec, text)
+        create_file(spec, write_spec(fields))
     except CertgenError as reason:
         screen.fail("import", reason.diagnostics)
-    _tell(screen, loaded, spec, len(found), (*collected.remarks, *loaded.warnings, *notes))
+    _tell(screen, loaded, spec, len(found), (*collected.remarks, *left_out, *loaded.warnings, *notes))
+
+
+def _refuse_spec(spec: Path) -> None:
+    from certgen.store.files import is_there
+
+    if is_there(spec):
+        message = f"{spec} exists, and it is left as it is"
+        raise CertgenError([error("exists", message, help="name another file with `--to`", where=str(spec))])
 
 
 def _collected(sources: tuple[Path, ...]) -> Collected:

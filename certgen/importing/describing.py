@@ -18,6 +18,8 @@ from certgen.rfc5280.vocabulary import (
 from certgen.spec import fields
 
 _DAY: Final = 86400
+_LONGEST: Final = 36_500 * _DAY
+"""Seconds of the longest validity that a spec can ask for."""
 _USAGES: Final = {True: {KeyUsage.KEY_CERT_SIGN, KeyUsage.CRL_SIGN}, False: {KeyUsage.DIGITAL_SIGNATURE}}
 """What a spec means where it says nothing, of a CA and of an end entity."""
 _PURPOSES: Final = {
@@ -50,7 +52,7 @@ def describe(certificate: Certificate, section: Section) -> dict[str, Any]:
         "sans": None if is_ca else _names(certificate, section),
         "key": _key(certificate),
         "validity": _duration(certificate.lifetime),
-        "key_usage": _unless(sorted(certificate.key_usage), _USAGES[is_ca]),
+        "key_usage": _unless(sorted(certificate.key_usage - _unusable(certificate)), _USAGES[is_ca]),
         "extended_key_usage": _purposes(certificate, section),
         "path_length": certificate.path_length if is_ca else None,
         "name_constraints": _constraints(certificate) if is_ca else None,
@@ -103,9 +105,16 @@ def _key(certificate: Certificate) -> str | None:
     return str(algorithm) if is_asked else None
 
 
+def _unusable(certificate: Certificate) -> frozenset[KeyUsage]:
+    """Give the usages that many programs claim for keys which cannot do it, and a spec does not."""
+    algorithm = certificate.key_algorithm
+    is_rsa = algorithm.is_rsa if isinstance(algorithm, KeyAlgorithm) else str(algorithm).startswith("rsa")
+    return frozenset() if is_rsa else frozenset({KeyUsage.KEY_ENCIPHERMENT, KeyUsage.DATA_ENCIPHERMENT})
+
+
 def _duration(seconds: int) -> str:
     """Write a validity; many programs forget that the last second counts, and so have one more than they say."""
-    seconds -= seconds % 60 == 1
+    seconds = min(seconds - (seconds % 60 == 1), _LONGEST)
     for unit, size in (("d", _DAY), ("h", 3600), ("m", 60)):
         if seconds % size == 0:
             return f"{seconds // size}{unit}"

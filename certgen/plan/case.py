@@ -12,8 +12,9 @@ from certgen.plan.adoption import SHAPES, is_adopted
 from certgen.plan.authorities import Projection, known_certificate
 from certgen.plan.compare import compare_contents
 from certgen.plan.keys import KeyEvidence, KeyVerdict, judge_key
+from certgen.plan.publication import refused_link
 from certgen.plan.times import Term, date_reasons, is_due, may_be_cut, new_term
-from certgen.plan.values import Reason, ReasonCode, Requests
+from certgen.plan.values import KeyFate, Reason, ReasonCode, Requests
 from certgen.tree import CERTIFICATE_FILE, PRIVATE_KEY_FILES, Observed, ObservedEntry
 
 TIME_REASONS = frozenset({ReasonCode.EXPIRED, ReasonCode.RENEWAL_DUE, ReasonCode.NOT_YET_VALID, ReasonCode.REQUESTED})
@@ -169,4 +170,6 @@ def open_case(entry: Entry, observed: Observed, issuer: Projection | None, *, re
         was_ours=recorded is None or not recorded.files.keys().isdisjoint(PRIVATE_KEY_FILES),
         is_adopted=adopted,
     )
-    return Case(entry, found, certificate, judge_key(entry, evidence), issuer, recorded is not None, adopted)
+    in_the_way = refused_link(entry, observed)
+    verdict = judge_key(entry, evidence) if in_the_way is None else KeyVerdict(KeyFate.KEPT, obstacle=in_the_way)
+    return Case(entry, found, certificate, verdict, issuer, recorded is not None, adopted)

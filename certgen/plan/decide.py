@@ -13,7 +13,7 @@ from certgen.plan.case import Case, open_case
 from certgen.plan.derived import Outputs, judge_derived, judge_outputs, judge_trust, judge_trust_widening
 from certgen.plan.housekeeping import foreign_files, mode_changes, removals, removed_orphans, tree_files, tree_warnings
 from certgen.plan.orders import action, in_order, kept_key_id, key_fate, key_order, rewrapping
-from certgen.plan.publication import as_published
+from certgen.plan.publication import as_published, unmovable
 from certgen.plan.seals import unsealed
 from certgen.plan.times import Term, is_cut, new_term
 from certgen.plan.values import (
@@ -247,6 +247,7 @@ class _Decision:
     def _add_change(self, entry: Entry, change: Change) -> None:
         change = as_published(entry, change, self._observed)
         self._obstacles += foreign_files(entry, change, self._observed)
+        self._obstacles += unmovable(entry, change, self._observed[entry.address])
         self._changes.append(change)
 
     def _removals(self, case: Case, *, is_new_key_file: bool) -> tuple[str, ...]:

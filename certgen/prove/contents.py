@@ -19,7 +19,7 @@ APPLY: Final = "`certgen apply` mends it; `certgen plan` says why"
 
 
 def faults_of_contents(
-    party: Party, bundle: Bundle, authorities: Mapping[Address, Certificate], roots: Roots
+    party: Party, bundle: Bundle, authorities: Mapping[Address, Certificate], roots: Roots, *, is_adopted: bool = False
 ) -> Iterator[Diagnostic]:
     """Compare a party's certificate, its path and its trust anchors with what the spec asks for.
 
@@ -28,12 +28,13 @@ def faults_of_contents(
         bundle: what the spec describes.
         authorities: the certificates of the CAs that certgen makes, where they are known.
         roots: the certificates of its roots.
+        is_adopted: whether its certificate is left as another program made it.
     """
     address, path = party.entry.address, f"{party.entry.address}/{CERTIFICATE_FILE}"
     if not party.path:
         return
     wrong = [reason.what or str(reason.code) for reason in compare_contents(party.path[0], party.entry.template)]
-    if wrong:
+    if wrong and not is_adopted:
         message = f"the certificate of {address} is not what the spec asks for: {', '.join(wrong)}"
         yield error("wrong-contents", message, help=APPLY, where=path)
     above = path_above(party.entry, bundle, authorities.get)

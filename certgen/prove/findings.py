@@ -29,6 +29,7 @@ class Findings:
         self._parties = gathered.parties
         self._roots = gathered.roots
         self._authorities = gathered.authorities
+        self._adopted = gathered.adopted
         self._at = at
 
     def find(self, encounters: Iterable[Encounter], challenges: Iterable[Challenge]) -> tuple[Diagnostic, ...]:
@@ -39,8 +40,8 @@ class Findings:
                 found |= dict.fromkeys(self._of_encounter(encounter))
         blamed = set(map(_entry_of, found))
         for party in self._parties.values():
-            told_late = (*_of_usages(party), *_of_path(party))
-            told_late = told_late or tuple(faults_of_contents(party, self._bundle, self._authorities, self._roots))
+            told_late = (*self._of_usages(party), *_of_path(party))
+            told_late = told_late or tuple(self._of_contents(party))
             found |= dict.fromkeys(finding for finding in told_late if _entry_of(finding) not in blamed)
         # Whoever is known to be wrong refuses everybody, or is refused, for that reason first.
         known = set(map(_entry_of, found))
@@ -49,6 +50,22 @@ class Findings:
             if challenge.judgement is Judgement.UNEXPECTED and not (is_known and _is_refused(challenge)):
                 found[_of_challenge(challenge)] = None
         return tuple(found)
+
+    def _of_contents(self, party: Party) -> Iterator[Diagnostic]:
+        is_adopted = party.entry.address in self._adopted
+        return faults_of_contents(party, self._bundle, self._authorities, self._roots, is_adopted=is_adopted)
+
+    def _of_usages(self, party: Party) -> Iterator[Diagnostic]:
+        """Find a certificate that is good for more than its entry does: no handshake of the spec's shows it."""
+        for certificate in party.path[:1]:
+            is_limited = bool(certificate.extended_key_usage)
+            more = sorted(certificate.extended_key_usage - party.entry.template.extended_key_usage)
+            if more or not is_limited:
+                address, what = party.entry.address, ", ".join(more) if is_limited else "every purpose"
+                message = f"the certificate of {address} is good for {what} too, which the spec does not say"
+                anew = f"it was imported as it is; `certgen apply --renew {address}` signs it as the spec says"
+                help_ = anew if address in self._adopted else APPLY
+                yield error("wrong-usage", message, help=help_, where=f"{address}/{CERTIFICATE_FILE}")
 
     def unknowns(self, encounters: Iterable[Encounter], challenges: Iterable[Challenge]) -> tuple[Diagnostic, ...]:
         """Name what could not be tried, by the entry that it depends on."""
@@ -168,18 +185,6 @@ class Findings:
 
 def _entry_of(finding: Diagnostic) -> str:
     return "/".join((finding.where or "").split("/")[:2])
-
-
-def _of_usages(party: Party) -> Iterator[Diagnostic]:
-    """Find a certificate that is good for more than its entry does: no handshake of the spec's own would show it."""
-    for certificate in party.path[:1]:
-        is_limited = bool(certificate.extended_key_usage)
-        more = sorted(certificate.extended_key_usage - party.entry.template.extended_key_usage)
-        if more or not is_limited:
-            path = f"{party.entry.address}/{CERTIFICATE_FILE}"
-            what = ", ".join(more) if is_limited else "every purpose"
-            message = f"the certificate of {party.entry.address} is good for {what} too, which the spec does not say"
-            yield error("wrong-usage", message, help=APPLY, where=path)
 
 
 def _of_path(party: Party) -> Iterator[Diagnostic]:

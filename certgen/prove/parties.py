@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from certgen.certificates import UnreadableError, parse_certificates
+from certgen.manifest import DamagedManifestError, parse_manifest
 from certgen.model import Address, Bundle, Certificate, Entry
+from certgen.plan.adoption import is_adopted
 from certgen.rfc5280.vocabulary import KeyAlgorithm
 from certgen.sealing.passphrase import is_sealed
 from certgen.store.tree import Tree
 from certgen.tls.contexts import Credentials, MismatchedPairError, UnusableCredentialsError, client_context
-from certgen.tree import CERTIFICATE_FILE, KEY_FILE, TRUST_FILE, FileKind, FileState
+from certgen.tree import CERTIFICATE_FILE, KEY_FILE, MANIFEST_FILE, TRUST_FILE, FileKind, FileState
 
 POST_QUANTUM_SINCE: Final = (3, 5)
 """The version of OpenSSL that knows ML-DSA."""
@@ -63,6 +65,8 @@ class Gathered:
     parties: Mapping[Address, Party]
     roots: Mapping[Address, tuple[Certificate, ...]]
     authorities: Mapping[Address, Certificate]
+    adopted: frozenset[Address] = frozenset()
+    """Those whose certificates another program made, and that the spec leaves as they are."""
 
 
 def gather(bundle: Bundle, tree: Tree) -> Gathered:
@@ -72,8 +76,9 @@ def gather(bundle: Bundle, tree: Tree) -> Gathered:
         bundle: what the spec describes.
         tree: the tree; it is only read, and the keys of CAs not even that.
     """
-    authorities = gather_authorities(bundle, tree)
-    return Gathered(bundle, gather_parties(bundle, tree), gather_roots(bundle, authorities), authorities)
+    authorities, parties = gather_authorities(bundle, tree), gather_parties(bundle, tree)
+    adopted = _adopted(parties, tree)
+    return Gathered(bundle, parties, gather_roots(bundle, authorities), authorities, adopted)
 
 
 def gather_parties(bundle: Bundle, tree: Tree) -> dict[Address, Party]:
@@ -103,6 +108,18 @@ def gather_authorities(bundle: Bundle, tree: Tree) -> dict[Address, Certificate]
     paths = {entry.address: f"{entry.address}/{CERTIFICATE_FILE}" for entry in bundle.entries if _is_made(entry)}
     found = {address: _certificates(tree.read([path])[path]) for address, path in paths.items()}
     return {address: certificates[0] for address, certificates in found.items() if certificates}
+
+
+def _adopted(parties: Mapping[Address, Party], tree: Tree) -> frozenset[Address]:
+    try:
+        manifest = parse_manifest(tree.read([MANIFEST_FILE])[MANIFEST_FILE].content)
+    except DamagedManifestError:
+        return frozenset()
+    return frozenset(
+        address
+        for address, party in parties.items()
+        if is_adopted(party.entry, next(iter(party.path), None), manifest.entries.get(address))
+    )
 
 
 def _is_made(entry: Entry) -> bool:

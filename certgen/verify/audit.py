@@ -4,38 +4,36 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
-from pathlib import PurePosixPath
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from certgen.certificates import UnreadableError, parse_certificates
+from certgen.certificates import UnreadableError, parse_certificate, parse_certificates
 from certgen.diagnostics import Diagnostic, Severity
 from certgen.manifest import DamagedManifestError, Manifest, parse_manifest
 from certgen.model import Address, AnchorFile, Bundle, Certificate, Entry
-from certgen.publication import LINK_NAME, Publication
+from certgen.plan.adoption import is_adopted
+from certgen.publication import LINK_NAME
 from certgen.rfc5280 import objects
 from certgen.store.tree import Tree
 from certgen.tree import (
     CERTIFICATE_FILE,
     IGNORE_FILE,
-    KUSTOMIZATION_FILE,
     MACHINE_FOLDER,
     MANIFEST_FILE,
-    SPARE_KEY_FILE,
-    TREE_FILES,
     TRUST_FILE,
     FileKind,
     FileState,
     file_names,
     ignore_file,
-    is_marked,
 )
 from certgen.verify.contents import faults_of_contents
 from certgen.verify.keys import KeyAudit, finding
 from certgen.verify.lint import lint
+from certgen.verify.ownership import is_known, judge_kustomization, judge_publication
 from certgen.verify.paths import Fault, faults_of_path, refusal_by_library
 
 
@@ -61,8 +59,7 @@ class _Audit:
     def __init__(self, bundle: Bundle, tree: Tree, now: datetime) -> None:
         self._bundle = bundle
         self._now = now
-        self._files, self._seen, self._is_interrupted = tree.steadily(lambda: _read(tree))
-        self._paths = list(self._files)
+        self._files, self._paths, self._seen, self._is_interrupted = tree.steadily(lambda: _read(tree, bundle))
         self._certificates: dict[Address, list[x509.Certificate]] = {}
         self._keys = KeyAudit(self._state, self._manifest(), self._seen)
 
@@ -84,11 +81,12 @@ class _Audit:
         for entry in self._bundle.entries:
             if entry.supplied is None and entry.address in self._certificates:
                 yield from self._judge(entry, self._certificates[entry.address])
+            yield from self._keys.judge_generations(entry, self._paths)
             if entry.supplied is None and entry.public_key is None:
                 certificates = self._certificates.get(entry.address)
                 yield from self._keys.judge(entry, certificates[0] if certificates else None)
             yield from self._judge_artifacts(entry)
-            yield from self._judge_publication(entry)
+            yield from judge_publication(entry, self._state)
         yield from self._judge_serials()
         yield from self._judge_tree()
 
@@ -107,18 +105,24 @@ class _Audit:
     def _judge(self, entry: Entry, certificates: list[x509.Certificate]) -> Iterator[Diagnostic]:
         address, own = str(entry.address), certificates[0]
         issuer = self._certificates.get(entry.issuer, []) if entry.issuer else []
+        is_adopted = self._is_adopted(entry, own)
         for fault in faults_of_contents(entry, own, issuer[0] if issuer else None):
-            yield finding(fault.code, f"{address} {fault.sentence}", address)
+            yield _softened(finding(fault.code, f"{address} {fault.sentence}", address), is_adopted=is_adopted)
         for certificate in certificates[1:]:
             if certificate.subject == certificate.issuer:
                 message = f"{address}/{CERTIFICATE_FILE} holds a root, which peers do not need"
                 yield finding("root-in-path", message, address)
         yield from self._judge_bytes(f"{address}/{CERTIFICATE_FILE}", certificates)
         for sentence in lint(own):
-            yield finding("lint", f"{address}: {sentence}", address)
+            yield _softened(finding("lint", f"{address}: {sentence}", address), is_adopted=is_adopted)
         yield from self._judge_path(entry, certificates)
         if not entry.is_ca:
             yield from self._judge_anchors(entry)
+
+    def _is_adopted(self, entry: Entry, own: x509.Certificate) -> bool:
+        manifest = self._manifest()
+        recorded = manifest.entries.get(entry.address) if manifest is not None else None
+        return is_adopted(entry, parse_certificate(own.public_bytes(serialization.Encoding.DER)), recorded)
 
     def _judge_path(self, entry: Entry, certificates: list[x509.Certificate]) -> Iterator[Diagnostic]:
         address = str(entry.address)
@@ -181,22 +185,6 @@ class _Audit:
                 message = f"{path} is not what the spec renders"
                 yield finding("file-drifted", message, path, "`certgen apply` writes it anew")
 
-    def _judge_publication(self, entry: Entry) -> Iterator[Diagnostic]:
-        """Demand that all files of an entry come into sight as the spec asks, and none in another way."""
-        states = {name: self._state(f"{entry.address}/{name}") for name in file_names(entry)}
-        present = {name: state for name, state in states.items() if state.kind is FileKind.FILE}
-        in_force = self._state(f"{entry.address}/{LINK_NAME}").generation
-        match entry.publication:
-            case Publication.FILES:
-                astray = [name for name, state in present.items() if state.generation]
-                message = f"{entry.address} has files behind {LINK_NAME}, which the spec does not ask for"
-            case Publication.SYMLINK:
-                shown = [name for name, state in present.items() if state.is_shown and state.generation == in_force]
-                astray = [name for name in present if name not in shown]
-                message = f"{entry.address} has files that {LINK_NAME} does not lead to: {', '.join(astray)}"
-        if astray:
-            yield finding("publication", message, str(entry.address), "`certgen apply` publishes them")
-
     def _judge_anchors(self, entry: Entry) -> Iterator[Diagnostic]:
         path = f"{entry.address}/{TRUST_FILE}"
         state = self._state(path)
@@ -246,7 +234,7 @@ class _Audit:
                 f"{IGNORE_FILE} does not keep private keys out of git as it should",
                 IGNORE_FILE,
             )
-        yield from self._judge_kustomization()
+        yield from judge_kustomization(self._bundle, self._state)
         manifest = self._manifest()
         if manifest is None:
             yield finding(
@@ -260,34 +248,14 @@ class _Audit:
         for address in sorted(set(manifest.entries) - made, key=lambda address: address.sort_key):
             yield finding("orphan", f"{address} is not in the spec", str(address), "`certgen apply --prune` removes it")
         for path in self._paths:
-            if not self._is_known(path, manifest):
+            if not is_known(path, manifest, self._bundle, self._state):
                 yield Diagnostic(Severity.NOTE, "unknown-file", f"{path} is not certgen's", where=path)
-
-    def _judge_kustomization(self) -> Iterator[Diagnostic]:
-        state, wanted = self._state(KUSTOMIZATION_FILE), self._bundle.kustomization
-        if wanted and state.kind is FileKind.ABSENT:
-            yield finding("file-missing", f"{KUSTOMIZATION_FILE} is missing", KUSTOMIZATION_FILE)
-        elif wanted != state.content and (wanted or is_marked(state)):
-            message = f"{KUSTOMIZATION_FILE} is not what the spec renders"
-            yield finding("file-drifted", message, KUSTOMIZATION_FILE, "`certgen apply` writes it anew")
 
     def _manifest(self) -> Manifest | None:
         try:
             return parse_manifest(self._state(MANIFEST_FILE).content)
         except DamagedManifestError:
             return None
-
-    def _is_known(self, path: str, manifest: Manifest) -> bool:
-        parts = PurePosixPath(path).parts
-        is_rendered = path == KUSTOMIZATION_FILE and self._bundle.kustomization
-        if path in TREE_FILES or is_rendered or parts[0] == MACHINE_FOLDER:
-            return True
-        try:
-            address = Address.parse("/".join(parts[:2]))
-        except ValueError:
-            return False
-        name = "/".join(parts[2:])
-        return manifest.owns(address, name) or name.startswith(SPARE_KEY_FILE)
 
     def _state(self, path: str) -> FileState:
         return self._files.get(path) or FileState(FileKind.ABSENT)
@@ -296,10 +264,20 @@ class _Audit:
 _SHA256 = SHA256()
 
 
-def _read(tree: Tree) -> tuple[dict[str, FileState], frozenset[str], bool]:
-    files = tree.read(tree.paths())
+def _read(tree: Tree, bundle: Bundle) -> tuple[dict[str, FileState], list[str], frozenset[str], bool]:
+    paths = tree.paths()
+    wanted = [f"{entry.address}/{name}" for entry in bundle.entries for name in (*file_names(entry), LINK_NAME)]
+    files = tree.read(dict.fromkeys((*paths, *wanted)))
     tree.refuse_closed(files)
-    return files, tree.seen_keys(), tree.is_interrupted()
+    return files, paths, tree.seen_keys(), tree.is_interrupted()
+
+
+def _softened(diagnostic: Diagnostic, *, is_adopted: bool) -> Diagnostic:
+    """Give a finding as a note where the certificate was imported as it is, and nothing else has been asked since."""
+    if not is_adopted:
+        return diagnostic
+    help_ = "it was imported as it is, and stays so until it is due or its entry is edited"
+    return replace(diagnostic, severity=Severity.NOTE, help=help_)
 
 
 def _parse(state: FileState) -> list[x509.Certificate]:

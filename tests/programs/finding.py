@@ -27,6 +27,7 @@ _REMEDIES: Mapping[str, str] = MappingProxyType(
         "ssh-keygen": "apt-get install openssh-client",
         "strace": "apt-get install strace",
         "tshark": "apt-get install tshark",
+        "uv": "pip install uv",
         "zizmor": "pip install zizmor",
     }
 )
