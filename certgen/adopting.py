@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from certgen.diagnostics import CertgenError, Diagnostic, Severity, error
 from certgen.encoders.pem import encode_certificates
@@ -12,7 +13,7 @@ from certgen.manifest import Manifest, ManifestEntry, digest, render_manifest
 from certgen.model import Address, Bundle, Certificate, Entry
 from certgen.plan.adoption import adoption_mark, differences
 from certgen.plan.derived import anchors_of, path_above
-from certgen.plan.values import Reason
+from certgen.plan.values import Reason, ReasonCode
 from certgen.sealing.port import PrivateKey
 from certgen.store.tree import Tree
 from certgen.store.writer import FileWrite, writing
@@ -29,6 +30,15 @@ from certgen.tree import (
     attributes_file,
     ignore_file,
 )
+
+_WORDS: Final = {
+    ReasonCode.SUBJECT_CHANGED: "subject",
+    ReasonCode.SANS_CHANGED: "names",
+    ReasonCode.VALIDITY_CHANGED: "validity",
+    ReasonCode.OUTLIVES_ISSUER: "end",
+    ReasonCode.KEY_ALGORITHM_CHANGED: "key",
+}
+"""What a difference is about, where its reason names nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +132,8 @@ def _differences(entry: Entry, found: Mapping[Address, Found]) -> tuple[Reason, 
 
 def _note(address: Address, reasons: Iterable[Reason]) -> Diagnostic:
     parts = (
-        f"{reason.what or reason.code} {reason.was or 'none'} (spec: {reason.wanted or 'none'})" for reason in reasons
+        f"{reason.what or _WORDS.get(reason.code, reason.code)} {reason.was or 'none'} (spec: {reason.wanted or 'none'})"
+        for reason in reasons
     )
     message = f"{address} has what its entry does not say: {'; '.join(parts)}"
     help_ = "it stays as it is until it is due, or its entry is edited"

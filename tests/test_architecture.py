@@ -59,6 +59,7 @@ DOORS = {
         "cli.group",
         "cli.commands",
         "cli.handshaking",
+        "cli.importing",
         "cli.inspecting",
         "cli.keeping",
         "cli.options",

@@ -96,6 +96,4 @@ def _tell(screen: Screen, loaded: LoadedSpec, spec: Path, adopted: int, diagnost
         screen.result(json_v1.render("import", {**data, "diagnostics": told}))
         return
     name = printable(str(spec))
-    screen.result(
-        f"Wrote {name}: {count} entries, {adopted} adopted. `certgen plan {name}` says what it would change.\n"
-    )
+    screen.result(f"Wrote {name}: {count} entries, {adopted} adopted. `certgen plan {name}` says what would change.\n")

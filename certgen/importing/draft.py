@@ -78,7 +78,8 @@ def spec_fields(entries: Mapping[Address, Draft]) -> dict[str, Any]:
     by_subject = {draft.subject: address.name for address, draft in entries.items() if address.section is Section.CAS}
     written: dict[str, Any] = {"version": 1, **{str(section): {} for section in Section}}
     for address, draft in entries.items():
-        issuer = by_subject.get(draft.issuer) if draft.issuer is not None else None
+        # Where there is one CA it need not be said who signs.
+        issuer = by_subject.get(draft.issuer) if draft.issuer is not None and len(by_subject) > 1 else None
         own = {"issuer": issuer} if issuer is not None else {}
         written[str(address.section)][address.name] = _worded(address, {**own, **draft.fields})
     return {name: value for name, value in written.items() if value != {}}

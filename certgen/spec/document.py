@@ -78,6 +78,7 @@ class Document:
             concise(diagnostic.message),
             help=concise(diagnostic.help) if diagnostic.help else diagnostic.help,
             span=self._span(node),
+            route=diagnostic.route,
         )
 
     def _as_written(self, route: Route) -> Route:

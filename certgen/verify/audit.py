@@ -140,7 +140,9 @@ class _Audit:
             refusal = refusal_by_library(path, root, entry.template.extended_key_usage, self._now)
             if refusal is not None:
                 message = f"{address} is refused by cryptography's verifier: {refusal}"
-                yield finding("path-refused", message, address)
+                yield _softened(
+                    finding("path-refused", message, address), is_adopted=self._is_adopted(entry, certificates[0])
+                )
 
     def _judge_bytes(self, path: str, certificates: list[x509.Certificate]) -> Iterator[Diagnostic]:
         """Find what stands in a file beside its certificates: some programs stumble over it."""
