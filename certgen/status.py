@@ -165,7 +165,7 @@ def _read(bundle: Bundle, tree: Tree) -> Mapping[str, FileState]:
     entries = [entry for entry in bundle.entries if entry.supplied is None]
     files = tree.read([MANIFEST_FILE, *map(_place, entries)])
     try:
-        read_manifest(files[MANIFEST_FILE], [str(entry.address) for entry in entries])
+        read_manifest(files[MANIFEST_FILE])
     except NewerManifestError:
         raise CertgenError([newer_manifest(str(tree.root / MANIFEST_FILE))]) from None
     return files
