@@ -64,13 +64,6 @@ class Standing:
     fault: str = ""
     """Why it cannot be read."""
 
-    def used(self, now: datetime) -> float:
-        """Give the share of its lifetime that has gone, from 0 to 1; 1 where there is no certificate."""
-        if self.certificate is None:
-            return 1.0
-        gone = (now - self.certificate.not_before).total_seconds()
-        return min(1.0, max(0.0, gone / self.certificate.lifetime))
-
 
 @dataclass(frozen=True, slots=True)
 class Status:
@@ -136,6 +129,12 @@ def urgency(standing: Standing) -> tuple[bool, int, datetime, tuple[int, str]]:
     when = standing.due or (certificate.not_after if certificate else FIRST_SECOND)
     is_first = standing.is_pressing or standing.state is State.UNREADABLE
     return not is_first, _RANKS[standing.state], when, standing.address.sort_key
+
+
+def lifetime_used(certificate: Certificate, now: datetime) -> float:
+    """Give the share of a certificate's lifetime that has gone, from 0 to 1."""
+    gone = (now - certificate.not_before).total_seconds()
+    return min(1.0, max(0.0, gone / certificate.lifetime))
 
 
 def unreadable(status: Status) -> tuple[Diagnostic, ...]:

@@ -13,7 +13,7 @@ from certgen.diagnostics import Diagnostic
 from certgen.plan.values import Change, Plan
 from certgen.prove.values import Challenge, Encounter, Proof, RollOut, Trial
 from certgen.report.plan import difference, plan_diagnostics
-from certgen.status import Standing, Status
+from certgen.status import Standing, Status, lifetime_used
 
 VERSION: Final = 1
 
@@ -174,7 +174,7 @@ def _standing(standing: Standing, at: datetime) -> dict[str, Any]:
         "renewal_due": _moment(standing.due) if standing.due else None,
         "days_left": left.days,
         "seconds_left": int(left.total_seconds()),
-        "lifetime_used": round(standing.used(at), 4),
+        "lifetime_used": round(lifetime_used(certificate, at), 4),
         "subject": str(certificate.subject),
         "issuer": str(certificate.issuer),
         "serial_number": f"{certificate.serial_number:x}",

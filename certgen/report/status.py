@@ -9,7 +9,7 @@ from typing import Final
 
 from certgen.model import Section
 from certgen.report.paint import Painter, Style, columns, plain, printable, wrapped
-from certgen.status import NEAR, Standing, State, Status, urgency
+from certgen.status import NEAR, Standing, State, Status, lifetime_used, urgency
 
 WIDTH: Final = 80
 """Columns for which the table is made where there is no terminal."""
@@ -151,7 +151,7 @@ def _words(state: State) -> str:
 def _bar(status: Status, standing: Standing, signs: tuple[str, str]) -> str:
     if standing.certificate is None:
         return ""
-    gone = int(standing.used(status.at) * _BAR)
+    gone = int(lifetime_used(standing.certificate, status.at) * _BAR)
     return signs[0] * gone + signs[1] * (_BAR - gone)
 
 
