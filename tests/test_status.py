@@ -257,6 +257,13 @@ def test_what_stands_behind_a_link_is_read_and_without_the_link_it_is_what_it_wa
     one = next(one for one in look(place).standings if str(one.address) == "clients/checkout")
     assert one.certificate is not None
     assert one.certificate.serial_number == serial
+    place.run()
+    (folder / "..data").unlink()
+    found = look(place)
+    assert states(found)["clients/checkout"] == "unreadable", "no program can read it either"
+    assert [problem.message.partition("be read: ")[2] for problem in unreadable(found)] == [
+        "..data leads to no generation beside it"
+    ]
     shutil.rmtree(folder)
     assert states(look(place))["clients/checkout"] == "missing"
 
