@@ -152,7 +152,8 @@ def test_the_readme_names_the_metrics_that_there_are(tmp_path: Path) -> None:
     text = run("status", "shop.yaml", "--format", "prometheus", folder=tmp_path)
     metrics = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
     assert "x509_cert_not_after" in metrics
-    assert set(re.findall(r"`((?:x509_cert|certgen)_\w+)`", README)) == metrics
+    section = README.split("## What is due, and when")[1].split("\n## ")[0]
+    assert set(re.findall(r"`((?:x509_cert|certgen)_\w+)`", section)) == metrics
 
 
 def test_the_readme_shows_the_quickstart_as_it_is() -> None:
