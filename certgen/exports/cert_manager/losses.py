@@ -99,6 +99,8 @@ def _of_times(entry: Entry, facts: Facts) -> Iterator[Loss]:
         yield Loss("fixed-dates", sentence, "give a `validity` that suits a cluster")
     elif (asked_lifetime(entry) or 0) < term.lifetime:
         yield Loss("validity-raised", f"will last {lasts}: cert-manager takes no less", "ask for an hour or more")
+    elif (asked_lifetime(entry) or 0) > term.lifetime:
+        yield Loss("cut-short", f"will last {lasts}, as {entry.issuer} does", f"let {entry.issuer} have a `validity`")
     if entry.renew_before.of(term.lifetime) < SHORTEST_WINDOW:
         sentence = f"will be renewed {duration(term.window)} before the end: cert-manager takes no less"
         yield Loss("window-raised", sentence, "set `renew_before` to five minutes or more")

@@ -17,12 +17,12 @@ LONGEST_COMMON_NAME: Final = 64
 
 _FIELDS: Final = {
     NameAttribute.COUNTRY: "countries",
-    NameAttribute.ORGANIZATION: "organizations",
-    NameAttribute.ORGANIZATIONAL_UNIT: "organizationalUnits",
-    NameAttribute.LOCALITY: "localities",
     NameAttribute.STATE: "provinces",
+    NameAttribute.LOCALITY: "localities",
     NameAttribute.STREET_ADDRESS: "streetAddresses",
     NameAttribute.POSTAL_CODE: "postalCodes",
+    NameAttribute.ORGANIZATION: "organizations",
+    NameAttribute.ORGANIZATIONAL_UNIT: "organizationalUnits",
     NameAttribute.COMMON_NAME: "",
     NameAttribute.SERIAL_NUMBER: "serialNumber",
 }
