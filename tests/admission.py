@@ -42,12 +42,14 @@ def parsed(text: str) -> list[Manifest]:
 def refused(manifests: Sequence[Manifest], folder: Path) -> list[list[str]]:
     """Give for each manifest what the published models refuse in it.
 
-    folder: an empty one.
+    folder: in which one more is made.
     """
     node = require("node")
     if not MODELS.is_dir():
         reason = f"the models of cert-manager are not in {MODELS}: make .venv/npm/.made"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    folder = folder / "judged"
+    folder.mkdir()
     (folder / "node_modules").symlink_to(MODELS)
     shutil.copy(_JUDGE, folder)
     (folder / "manifests.json").write_text(json.dumps(manifests), encoding="utf-8")

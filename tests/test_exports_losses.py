@@ -127,6 +127,23 @@ def test_a_loss_is_told_with_what_to_do(tmp_path: Path, case: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        f"clients: {{a: {{common_name: {'ö' * 32}}}}}",
+        "clients: {a: {validity: 1h}}",
+        "clients: {a: {validity: 2h, renew_before: 5m}}",
+        "cas: {ca: {renew_before: 90d}}\n    clients: {a: {validity: 90d}}",
+        "clients: {a: {ocsp: http://ocsp.shop.example}, b: {ocsp: http://ocsp.shop.example}}",
+        "cas: {ca: {crl_distribution_points: http://pki.shop.example/ca.crl}}",
+        'clients: {a: {deploy_dir: /etc/certgen/a, key: {mode: "0600", rotation: on-renewal}}}',
+    ],
+)
+def test_what_cert_manager_just_takes_is_no_loss(tmp_path: Path, text: str) -> None:
+    ca = "" if "cas:" in text else "ca: {}\n    "
+    assert losses(tmp_path, f"    version: 1\n    {ca}{text}\n") == []
+
+
+@pytest.mark.parametrize(
     ("algorithm", "instead", "size"),
     [("ml-dsa-44", "ecdsa-p256", 256), ("ml-dsa-65", "ecdsa-p384", 384), ("ml-dsa-87", "ecdsa-p521", 521)],
 )
