@@ -16,6 +16,38 @@ from certgen.loading import LoadedSpec, load_spec
 from certgen.model import Bundle
 from certgen.pipeline import apply_specs
 
+SHOP = """\
+    version: 1
+    defaults:
+      subject: {organization: Shop BV, country: NL}
+      issuer: issuing
+    cas:
+      root:
+        common_name: Shop Root CA
+        key: ecdsa-p384
+        validity: 10y
+        name_constraints:
+          permitted: [shop.example, localhost, 127.0.0.0/8, "2001:db8::/32", "URI:shop.example", "email:shop.example"]
+          excluded: [evil.shop.example]
+      issuing: {issuer: root, common_name: Shop Issuing CA, key: rsa-4096, validity: 5y, renew_before: 400d}
+      partner: {common_name: Partner Root}
+    servers:
+      api:
+        common_name: api.shop.example
+        sans: [api.shop.example, localhost, 127.0.0.1, "2001:db8::7"]
+        key: {algorithm: rsa-2048, rotation: on-renewal}
+        validity: 90d
+        renew_before: 25%
+        key_usage: [digitalSignature, keyEncipherment]
+        trust: [root, partner]
+    clients:
+      checkout: {sans: ["spiffe://shop.example/checkout", me@shop.example], validity: 12h, renew_before: 2h}
+      batch: {key: ed25519}
+    peers:
+      etcd-0: {sans: etcd-0.shop.example, key: ecdsa-p521}
+"""
+"""What has an intermediate, name constraints, SPIFFE names and RSA keys."""
+
 _PARTNER = """\
     version: 1
     cas:
