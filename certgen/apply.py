@@ -22,36 +22,30 @@ from certgen.publishing import links_to_generation, put_in_generation
 from certgen.signing import Signatures, Signed
 from certgen.store.writer import FileWrite, LinkWrite, Writer
 from certgen.tree import (
-    ATTRIBUTES_FILE,
     CERTIFICATE_FILE,
     COMBINED_FILE,
-    IGNORE_FILE,
     KEY_FILE,
     KEYS_NOTE,
     MACHINE_FOLDER,
     MANIFEST_FILE,
     PRIVATE_MODE,
     PUBLIC_MODE,
+    RENDERED_TREE_FILES,
     SPARE_KEY_FILE,
     TRUST_FILE,
     ManifestState,
     Observed,
-    attributes_file,
-    ignore_file,
     is_combined,
     is_secret,
     key_file,
 )
-from certgen.vault import IN_CLEAR, Vault, take_as_it_is, take_judged_key, take_key
+from certgen.vault import IN_CLEAR, Vault, place_of, take_as_it_is, take_judged_key, take_key
 
 if TYPE_CHECKING:
     from certgen.signers.port import KeyRing
 
 BATCH: Final = 256
 """Changes that are written together, with one sync; an interruption loses at most these."""
-
-_RENDERED: Final = {IGNORE_FILE: ignore_file, ATTRIBUTES_FILE: attributes_file}
-"""What git is told about a tree."""
 
 Progress = Callable[[int, int], None]
 """Takes the changes done and the changes in all."""
@@ -185,9 +179,11 @@ class _Run:
     def _make(self, change: Change) -> _Made:
         made = _Made()
         match change.address:
+            case TreeFile() if change.action is Action.REMOVE:
+                made.removes += change.removes
             case TreeFile(name):
-                if name in _RENDERED:
-                    made.writes.append(FileWrite(name, _RENDERED[name](self._bundle), PUBLIC_MODE))
+                if name in RENDERED_TREE_FILES:
+                    made.writes.append(FileWrite(name, RENDERED_TREE_FILES[name](self._bundle), PUBLIC_MODE))
             case address if change.action is Action.REMOVE:
                 made.removes += [f"{address}/{name}" for name in change.removes]
                 self._manifest.pop(address, None)
@@ -227,7 +223,8 @@ class _Run:
             self._seen.add(signed.key_id)
         if signed.private_key is not None:
             spare = f"{address}/{SPARE_KEY_FILE}" if order.keep_old_as_spare else None
-            made.writes.append(FileWrite(f"{address}/{key_file(entry)}", signed.private_key, order.mode, spare))
+            old = place_of(address, self._observed[address].key.file, self._observed)
+            made.writes.append(FileWrite(f"{address}/{key_file(entry)}", signed.private_key, order.mode, spare, old))
 
     def _sealed_again(self, entry: Entry) -> FileWrite:
         """Close a private key that is kept as the spec asks for now, or leave it in clear."""
@@ -247,7 +244,8 @@ class _Run:
         """Give a file that stays as it is, for the place in which it is published now."""
         path = f"{entry.address}/{name}"
         if not is_secret(name):
-            return FileWrite(path, self._observed[entry.address].file(name).content, PUBLIC_MODE)
+            found = self._observed[entry.address].file(name)
+            return FileWrite(path, found.content, found.mode)
         if name == COMBINED_FILE and is_combined(entry):
             return self._combined(entry, made)
         private_key = take_as_it_is(entry.address, name, self._observed, self._writer.tree)
@@ -313,6 +311,7 @@ class _Run:
 
 def _batches(changes: Sequence[Change]) -> list[Sequence[Change]]:
     """Give the changes in batches; what keeps keys out of git stands before the first key is even begun."""
-    first = sum(isinstance(change.address, TreeFile) and change.address.name in _RENDERED for change in changes[:2])
+    leading = changes[: len(RENDERED_TREE_FILES)]
+    first = sum(isinstance(change.address, TreeFile) and change.address.name != MANIFEST_FILE for change in leading)
     starts = range(first, len(changes), BATCH)
     return ([changes[:first]] if first else []) + [changes[start : start + BATCH] for start in starts]

@@ -13,6 +13,7 @@ from certgen.diagnostics import CertgenError, Diagnostic, error
 from certgen.loading import find_specs, spec_name
 from certgen.model import Section
 from certgen.protection import KeysInGit
+from certgen.publication import is_generation
 from certgen.spec.document import compose
 from certgen.store.files import read_file
 from certgen.tree import COMBINED_FILE, KEY_FILE, FileKind
@@ -83,7 +84,7 @@ def _fixture_of(path: Path) -> str | None:
 
 
 def _is_fixture(path: Path, fixtures: frozenset[str]) -> bool:
-    parts = path.parts[-4:]
+    parts = [part for part in path.parts if not is_generation(part)][-4:]
     return (
         len(parts) == 4 and parts[0] in fixtures and parts[1] in set(Section) and parts[3] in {KEY_FILE, COMBINED_FILE}
     )

@@ -21,13 +21,15 @@ from certgen.manifest import (
     checked_file_name,
     entry_data,
     parse_entry,
+    parse_manifest,
+    render_manifest,
 )
 from certgen.model import Address
-from certgen.tree import KEYS_NOTE, SPARE_KEY_FILE, TREE_FILES
+from certgen.tree import KEYS_NOTE, OWN_TREE_FILES, PRIVATE_KEY_FILES, PUBLIC_MODE, SPARE_KEY_FILE, FileKind, FileState
 
 VERSION: Final = 1
 _DIGEST: Final = 16
-_OWN_PATHS: Final = frozenset({*TREE_FILES, KEYS_NOTE})
+_OWN_PATHS: Final = frozenset({*OWN_TREE_FILES, KEYS_NOTE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,9 @@ class Batch:
     moves: Mapping[str, str] = field(default_factory=dict)
     """Names of staged files, by the paths at which they belong, in their order."""
     spares: Mapping[str, str] = field(default_factory=dict)
-    """Under which paths files that are replaced are kept, by their own."""
+    """Under which paths files that are replaced are kept, by those of the new."""
+    olds: Mapping[str, str] = field(default_factory=dict)
+    """Where files that are replaced and kept stand, if elsewhere, by the paths of the new."""
     removes: tuple[str, ...] = ()
     lines: Mapping[Address, ManifestEntry | None] = field(default_factory=dict)
     """What the manifest says then; None for an entry that is gone."""
@@ -85,6 +89,22 @@ class Recovery(StrEnum):
     """It had committed to nothing."""
 
 
+def extended(state: FileState, journal: Journal) -> FileState:
+    """Give the manifest with what a journal adds; one that cannot be read is left for the decision to rebuild.
+
+    Args:
+        state: what stands in its place.
+        journal: of the run that was interrupted.
+    """
+    if not journal.extends:
+        return state
+    try:
+        manifest = Manifest() if state.kind is FileKind.ABSENT else parse_manifest(state.content)
+    except DamagedManifestError:
+        return state
+    return FileState(FileKind.FILE, state.mode or PUBLIC_MODE, render_manifest(journal.extend(manifest)))
+
+
 def render_head(name: str, inode: int, mark: int, *, extends: bool) -> bytes:
     """Write the first line of a journal; see `Journal`."""
     return _line({"version": VERSION, "name": name, "inode": inode, "mark": mark, "extends": extends})
@@ -96,6 +116,7 @@ def render_batch(batch: Batch) -> bytes:
         {
             "moves": dict(batch.moves),
             "spares": dict(batch.spares),
+            **({"olds": dict(batch.olds)} if batch.olds else {}),
             "removes": list(batch.removes),
             "lines": {str(address): line and entry_data(line) for address, line in batch.lines.items()},
         }
@@ -136,6 +157,7 @@ def _parse_batch(data: Any) -> Batch:  # noqa: ANN401 - whatever JSON holds
     return Batch(
         moves={_checked_path(path): _checked_number(name) for path, name in data["moves"].items()},
         spares={_checked_path(path): _checked_spare(spare, path) for path, spare in data["spares"].items()},
+        olds={_checked_path(path): _checked_old(old, path) for path, old in data.get("olds", {}).items()},
         removes=tuple(_checked_path(path) for path in data["removes"]),
         lines={
             Address.parse(address): None if line is None else parse_entry(line)
@@ -155,9 +177,21 @@ def _checked_path(path: str) -> str:
 
 def _checked_spare(spare: str, path: str) -> str:
     """Refuse a spare that is not in its entry's folder."""
-    if spare != f"{'/'.join(path.split('/', 2)[:2])}/{SPARE_KEY_FILE}":
+    if spare != f"{_folder(path)}/{SPARE_KEY_FILE}":
         raise DamagedManifestError(spare)
     return spare
+
+
+def _checked_old(old: str, path: str) -> str:
+    """Refuse a file to keep that is no private key of the same entry."""
+    if _folder(_checked_path(old)) != _folder(path) or old.rpartition("/")[2] not in PRIVATE_KEY_FILES:
+        raise DamagedManifestError(old)
+    return old
+
+
+def _folder(path: str) -> str:
+    """Give the entry's folder in which a file stands, whatever its generation."""
+    return "/".join(path.split("/", 2)[:2])
 
 
 def _checked_number(name: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from certgen.diagnostics import CertgenError, Diagnostic, Severity, error, position
+from certgen.kustomize import render_kustomization
 from certgen.model import NAME, Bundle
 from certgen.rendering import render_snippets
 from certgen.spec.checks import check
@@ -96,7 +97,8 @@ def load_spec(path: Path, *, reads_keys: bool = True) -> LoadedSpec:
         raise CertgenError([error(code, f"{path} {reason}", where=str(path))])
     document = compose(state.content, str(path))
     loaded = _complete(path, document, reads_keys=reads_keys)
-    found = outline(document.text) if len(loaded.bundle.entries) > LEAST else None
+    is_apart = len(loaded.bundle.entries) > LEAST and not loaded.bundle.kustomization
+    found = outline(document.text) if is_apart else None
     is_true = found is not None and document.stands_as({address: start for address, (start, _) in found.places.items()})
     digests = {str(path): digest(state.content), **loaded.digests}
     return replace(loaded, digests=digests, outline=found if is_true else None)
@@ -176,6 +178,9 @@ def _complete(path: Path, document: Document, *, reads_keys: bool) -> LoadedSpec
         findings += check(bundle)
         bundle, faults = render_snippets(bundle, spec, files)
         findings += faults
+    if not any(finding.is_error for finding in findings):
+        bundle, left_out = render_kustomization(bundle, spec)
+        findings += left_out
     located = _located(document, findings)
     if any(diagnostic.is_error for diagnostic in located):
         raise CertgenError(located)

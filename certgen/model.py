@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from itertools import takewhile
@@ -285,6 +285,8 @@ class Bundle:
     entries: tuple[Entry, ...]
     commits_keys: bool = False
     """Whether git may have the private keys."""
+    kustomization: bytes = field(default=b"", repr=False)
+    """What tells a cluster which files of the tree it is to have; empty where the spec asks for none."""
     index: Mapping[Address, Entry] = field(init=False, repr=False, compare=False)
 
     end_entities: tuple[Entry, ...] = field(init=False, repr=False, compare=False)
@@ -303,7 +305,7 @@ class Bundle:
         """Give the bundle of all CAs and of those end entities alone."""
         authorities = {entry.address: entry for entry in takewhile(lambda entry: entry.is_ca, self.entries)}
         members = {address: self.index[address] for address in addresses}
-        return Bundle(self.name, self.source, tuple({**authorities, **members}.values()), self.commits_keys)
+        return replace(self, entries=tuple({**authorities, **members}.values()))
 
     def issuers_above(self, address: Address) -> tuple[Entry, ...]:
         """Give the CAs above an entry, the nearest first."""

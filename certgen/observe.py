@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from certgen.certificates import UnreadableError, is_signed_by, parse_certificates, parse_private_key
+from certgen.generations import in_generations, settle
 from certgen.manifest import (
     DamagedManifestError,
     Manifest,
@@ -16,7 +17,7 @@ from certgen.manifest import (
     parse_manifest,
 )
 from certgen.model import Address, Bundle, Certificate, Entry
-from certgen.publication import LINK_NAME, Publication
+from certgen.publication import LINK_NAME, Publication, is_hidden
 from certgen.rfc5280.objects import algorithm_of, key_id, public_key_der, quiet
 from certgen.sealing import passphrase
 from certgen.tree import (
@@ -26,6 +27,7 @@ from certgen.tree import (
     COMBINED_FILE,
     IGNORE_FILE,
     KEY_FILE,
+    KUSTOMIZATION_FILE,
     MANIFEST_FILE,
     NOBODY,
     NOTHING,
@@ -85,7 +87,8 @@ def _names_to_read(bundle: Bundle, manifest: Manifest) -> dict[Address, dict[str
             if entry.publication is Publication.SYMLINK:
                 names[entry.address][LINK_NAME] = None
     for address, listed in manifest.entries.items():
-        names[address].update(dict.fromkeys(listed.files))
+        # What a generation holds is found by looking, and whose it is by its name there.
+        names[address].update((name, None) for name in listed.files if name == LINK_NAME or not is_hidden(name))
     return names
 
 
@@ -104,7 +107,8 @@ def observe(  # noqa: PLR0913 - one argument for each thing that is looked at
 
     Args:
         bundle: what the spec describes.
-        files: what was found at the tree's own files and at each of `paths_to_read`.
+        files: what was found at the tree's own files, at each of `paths_to_read`, and in the generations of each of
+            `linked_folders`.
         seen_keys: ids of the private keys that this machine has held.
         protected: paths that the spec names as files of the user's own.
         folder_fault: why the tree's folder is not one to write into.
@@ -124,6 +128,7 @@ def observe(  # noqa: PLR0913 - one argument for each thing that is looked at
         manifest_kind=manifest_file.kind,
         ignore_file=files.get(IGNORE_FILE, ABSENT),
         attributes_file=files.get(ATTRIBUTES_FILE, ABSENT),
+        kustomization=files.get(KUSTOMIZATION_FILE, ABSENT),
         entries=_with_signers(entries, known),
         seen_keys=frozenset(seen_keys),
         protected=frozenset(protected),
@@ -138,12 +143,15 @@ def _observe_entries(
     bundle: Bundle, manifest: Manifest, files: Mapping[str, FileState]
 ) -> dict[Address, ObservedEntry]:
     entries: dict[Address, ObservedEntry] = {}
+    hidden = in_generations(files)
     with quiet():
         for address, names in _names_to_read(bundle, manifest).items():
             folder = str(address)
             found = {name: files.get(f"{folder}/{name}", ABSENT) for name in names}
-            is_there = any(state is not ABSENT for state in found.values())
             entry, recorded = bundle.index.get(address), manifest.entries.get(address)
+            if folder in hidden:
+                found = settle({**found, **hidden[folder]}, recorded)
+            is_there = any(state is not ABSENT for state in found.values())
             entries[address] = _observe_entry(found, entry, recorded) if is_there else NOTHING
     return entries
 

@@ -24,7 +24,7 @@ from certgen.lifetime import shift
 from certgen.loading import LoadedSpec, find_specs, load_spec, load_specs, spec_name, whole
 from certgen.manifest import NewerManifestError
 from certgen.model import Address, Bundle, Section
-from certgen.observe import observe, paths_to_read, read_manifest
+from certgen.observe import observe, read_manifest
 from certgen.plan.decide import plan as decide
 from certgen.plan.notices import recovered
 from certgen.plan.values import Plan, Requests
@@ -34,8 +34,8 @@ from certgen.spec.fields import read_moment
 from certgen.store.lock import PATIENT, Patience, wait_until_free
 from certgen.store.tree import Tree
 from certgen.store.writer import writing
-from certgen.surveying import Survey, survey
-from certgen.tree import ABSENT, LOCK_NOTE, MANIFEST_FILE, NOBODY, PRIVATE_KEY_FILES, TREE_FILES, Observed, Vouched
+from certgen.surveying import Survey, read_entries, survey
+from certgen.tree import ABSENT, LOCK_NOTE, MANIFEST_FILE, NOBODY, OWN_TREE_FILES, PRIVATE_KEY_FILES, Observed, Vouched
 from certgen.unsealing import NO_SECRETS, Secrets, open_vault
 from certgen.vault import Vault
 
@@ -203,14 +203,14 @@ def _observe(bundle: Bundle, tree: Tree, own_files: Iterable[Path], vouched: Vou
     fault = tree.folder_fault()
     if fault:
         return observe(bundle, {}, folder_fault=fault)
-    own = tree.read(TREE_FILES)
+    own = tree.read(OWN_TREE_FILES)
     try:
         read = read_manifest(own.get(MANIFEST_FILE, ABSENT), [*map(str, vouched.addresses)])
     except NewerManifestError:
         place = str(tree.root / MANIFEST_FILE)
         message = f"{place} was written by a later version of certgen"
         raise CertgenError([error("newer-manifest", message, help="upgrade certgen", where=place)]) from None
-    files = {**own, **tree.read(paths_to_read(bundle, read[0]))}
+    files = {**own, **read_entries(bundle, read[0], tree)}
     tree.refuse_closed({path: state for path, state in files.items() if not path.endswith(_KEY_PATHS)})
     return observe(
         bundle,

@@ -7,14 +7,16 @@ all of one generation or all of the next.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection
 from enum import StrEnum
+from itertools import count
 from typing import Final
 
 LINK_NAME: Final = "..data"
 """The link in an entry's folder that leads to the generation in force; programs that watch a folder know the name."""
 
-_GENERATION: Final = re.compile(r"\.\.([1-9][0-9]{0,8})", re.ASCII)
+_LAST: Final = 999_999_999
+_GENERATION: Final = re.compile(r"\.\.[1-9][0-9]{0,8}", re.ASCII)
 
 
 class Publication(StrEnum):
@@ -43,16 +45,13 @@ def link_to(name: str) -> str:
     return f"{'../' * name.count('/')}{LINK_NAME}/{name}"
 
 
-def latest_generation(names: Iterable[str]) -> str:
-    """Give the last of the generations among some names; nothing where there is none."""
-    return max(filter(is_generation, names), key=_number, default="")
+def generation_number(name: str) -> int:
+    """Give the number of a generation; 0 for what is none."""
+    return int(name.removeprefix("..")) if is_generation(name) else 0
 
 
-def next_generation(names: Iterable[str]) -> str:
-    """Give the name of a generation that is not among some names yet."""
-    latest = latest_generation(names)
-    return f"..{_number(latest) + 1 if latest else 1}"
-
-
-def _number(name: str) -> int:
-    return int(name.removeprefix(".."))
+def next_generation(names: Collection[str]) -> str:
+    """Give the name of a generation that is not among some names yet: a later one, as long as there is one."""
+    latest = max(map(generation_number, names), default=0)
+    numbers = count(latest + 1 if latest < _LAST else 1)
+    return next(name for number in numbers if (name := f"..{number}") not in names)

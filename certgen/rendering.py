@@ -13,8 +13,9 @@ from certgen.consumers.port import Deployment, Fault
 from certgen.consumers.registry import find_consumer, is_combined
 from certgen.diagnostics import Diagnostic, Route, Severity
 from certgen.model import Artifact, Bundle, Entry, Snippet
+from certgen.spec.parts import SnippetRequests
 from certgen.spec.references import ReferencedFiles
-from certgen.spec.schema import SnippetRequests, Spec
+from certgen.spec.schema import Spec
 from certgen.tree import COMBINED_FILE, OWN_FILES, can_combine
 
 UNUSED: Final = "unused-option"

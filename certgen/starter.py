@@ -3,7 +3,7 @@
 STARTER = """\
 # A private PKI as text. `certgen plan` shows what would happen, `certgen apply` does it.
 # For completion in an editor: `certgen schema > certgen.schema.json`, and as the first line here
-# yaml-language-server: $schema=../certgen.schema.json
+#   `# yaml-language-server: $schema=../certgen.schema.json`
 version: 1
 
 defaults: # inherited by every entry that does not say otherwise

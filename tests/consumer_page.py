@@ -5,6 +5,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+import yaml
+
 from certgen.consumers.options import described_options
 from certgen.consumers.registry import options_model
 
@@ -33,8 +35,8 @@ def page_file(consumer: str) -> Path:
 
 def completed(consumer: str, page: str) -> str:
     """Give a page with the table of options as it has to be, and with the golden spec as its example."""
-    rows = (f"| `{name}` | {meaning.replace('|', chr(92) + '|')} |" for name, meaning in _options(consumer))
-    table = "\n".join(["| option | meaning |", "|---|---|", *rows, ""])
+    rows = (f"| `{name}` | {_cell(meaning)} | `{_cell(written(one))}` |" for name, meaning, one in _options(consumer))
+    table = "\n".join(["| option | meaning | example |", "|---|---|---|", *rows, ""])
     example = (CONSUMERS / consumer / "golden/spec.yaml").read_text(encoding="utf-8")
     return _EXAMPLE.sub(lambda _: example, _OPTIONS.sub(lambda _: table, page, count=1), count=1)
 
@@ -46,5 +48,15 @@ def words_of_the_log(consumer: str) -> dict[Refused, str]:
     return {Refused(who): words.replace("\\|", "|") for who, words in rows}
 
 
-def _options(consumer: str) -> list[tuple[str, str]]:
+def written(value: object) -> str:
+    """Write a value as a spec may have it, on one line."""
+    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=1000)
+    return text.removesuffix("...\n").strip()
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _options(consumer: str) -> list[tuple[str, str, object]]:
     return list(described_options(options_model(consumer)))

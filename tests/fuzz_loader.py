@@ -29,7 +29,7 @@ with atheris.instrument_imports(include=["certgen", "idna", "durationpy"]):
     from certgen.loading import load_specs
     from certgen.report import json_v1
     from certgen.report.diagnostics import render_diagnostics
-    from certgen.spec.schema import json_schema
+    from certgen.spec.json_schema import json_schema
 
 SECONDS: Final = 2.0
 """Of the processor's time, which a busy machine does not lengthen."""

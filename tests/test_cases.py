@@ -16,6 +16,7 @@ from foreign.hierarchy import make_ca, write_pem
 
 from certgen.diagnostics import CertgenError, Diagnostic, position
 from certgen.pipeline import find_specs, load_specs
+from certgen.protection import KeyRotation
 from certgen.report.diagnostics import render_diagnostics
 from certgen.rfc5280.vocabulary import KeyAlgorithm
 from certgen.spec.document import MAXIMUM_BYTES
@@ -39,7 +40,7 @@ SOURCES = [
     ROOT / "certgen" / "loading.py",
     ROOT / "certgen" / "rendering.py",
 ]
-NO_CODES = {*KeyAlgorithm, "utf-8", "utf-8-sig"}
+NO_CODES = {*KeyAlgorithm, *KeyRotation, "etcd-0", "utf-8", "utf-8-sig"}
 """Texts in the sources that look like codes."""
 
 

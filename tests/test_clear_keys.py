@@ -103,7 +103,15 @@ class TestFixtures:
         (folder / "broken.yaml").write_text("keys: {git: commit}\n  x")
         return folder
 
-    @pytest.mark.parametrize("path", ["output/shop/servers/api/key.pem", "out/other/cas/ca/key.pem"])
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "output/shop/servers/api/key.pem",
+            "out/other/cas/ca/key.pem",
+            "output/shop/servers/api/..12/key.pem",
+            "output/shop/servers/api/..1/combined.pem",
+        ],
+    )
     def test_pass_in_their_tree(self, tmp_path: Path, specs: Path, path: str) -> None:
         assert found(tmp_path / path, PKCS8, specs) == []
 
@@ -114,6 +122,9 @@ class TestFixtures:
             "output/named/servers/api/key.pem",
             "output/broken/servers/api/key.pem",
             "output/shop/servers/api/other.pem",
+            "output/shop/servers/api/..1/other.pem",
+            "output/real/servers/api/..1/key.pem",
+            "output/shop/servers/api/..old/key.pem",
             "output/shop/notes/api/key.pem",
             "shop/key.pem",
             "key.pem",

@@ -9,7 +9,9 @@ import pytest
 import certgen.consumers
 from certgen.consumers.options import Options
 from certgen.consumers.registry import consumer_names, find_consumer, options_model
-from certgen.spec.schema import SnippetRequests, Spec, json_schema
+from certgen.spec.json_schema import json_schema
+from certgen.spec.parts import SnippetRequests
+from certgen.spec.schema import Spec
 
 WING = Path(certgen.consumers.__path__[0])
 

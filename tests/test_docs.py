@@ -135,7 +135,7 @@ def test_the_readme_shows_what_the_formats_for_pull_requests_are(tmp_path: Path)
 def test_the_readme_shows_what_is_exported(tmp_path: Path) -> None:
     (tmp_path / "specs").mkdir()
     shutil.copy(REPOSITORY / "specs/quickstart.yaml", tmp_path / "specs")
-    section = README.split("## In a cluster")[1].split("\n## ")[0]
+    section = README.split("## To cert-manager")[1].split("\n## ")[0]
     command = "certgen export cert-manager specs/quickstart.yaml"
     warnings = re.search(rf"^\$ {command} >\S+\n(.*?)^\$ kubectl", section, re.MULTILINE | re.DOTALL)
     manifest = re.search(r"```yaml\n(.*?)```", section, re.DOTALL)

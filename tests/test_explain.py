@@ -11,7 +11,8 @@ from certgen.diagnostics import CertgenError
 from certgen.pipeline import load_spec
 from certgen.report.diagnostics import render_diagnostics
 from certgen.spec.explain import SYNONYMS, explain
-from certgen.spec.schema import CertificateAuthority, Defaults, EndEntity, Key, NameConstraints, Spec, Subject
+from certgen.spec.parts import Key, NameConstraints, Subject
+from certgen.spec.schema import CertificateAuthority, Defaults, EndEntity, Spec
 
 if TYPE_CHECKING:
     from pathlib import Path

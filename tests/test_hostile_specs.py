@@ -23,16 +23,8 @@ from scene import take_snapshot
 from strategies import SpecTree, specs
 from typed import Ran, run
 
-from certgen.spec.schema import (
-    CertificateAuthority,
-    Defaults,
-    EndEntity,
-    Key,
-    NameConstraints,
-    Snippets,
-    Spec,
-    Subject,
-)
+from certgen.spec.parts import Key, NameConstraints, Snippets, Subject
+from certgen.spec.schema import CertificateAuthority, Defaults, EndEntity, Spec
 
 EXAMPLES: Final = int(os.environ.get("CERTGEN_EXAMPLES", "0"))
 SECONDS: Final = 2.0

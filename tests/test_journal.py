@@ -126,6 +126,16 @@ def test_a_spare_that_is_not_beside_its_file_makes_the_journal_none(spare: str) 
     assert parse_journal(HEAD + sealed({**EMPTY, "spares": {"servers/api/key.pem": spare}})) is None
 
 
+@pytest.mark.parametrize(
+    "old", ["servers/web/key.pem", "servers/api/cert.pem", "manifest.json", "../key.pem", "servers/api/../web/key.pem"]
+)
+def test_a_file_to_keep_that_is_no_key_of_the_entry_makes_the_journal_none(old: str) -> None:
+    spares = {"servers/api/..2/key.pem": "servers/api/key.pem.orig"}
+    good = {**EMPTY, "spares": spares, "olds": {"servers/api/..2/key.pem": "servers/api/..1/key.pem"}}
+    assert parse_journal(HEAD + sealed(good))
+    assert parse_journal(HEAD + sealed({**good, "olds": {"servers/api/..2/key.pem": old}})) is None
+
+
 @pytest.mark.parametrize("name", ["../x", "a", "", "-1", "1/2", "\u0661", "/1"])
 def test_a_staged_name_that_is_no_number_makes_the_journal_none(name: str) -> None:
     assert parse_journal(HEAD + sealed({**EMPTY, "moves": {"servers/api/cert.pem": name}})) is None

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from certgen.publication import LINK_NAME, is_generation, is_hidden, latest_generation, link_to, next_generation
+from certgen.publication import LINK_NAME, is_generation, is_hidden, link_to, next_generation
 
 
 @pytest.mark.parametrize("name", ["..1", "..9", "..10", "..999999999"])
@@ -37,17 +37,21 @@ def test_nothing_else_is_one(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "latest", "following"),
+    ("names", "following"),
     [
-        ((), "", "..1"),
-        (("cert.pem", LINK_NAME, "..old"), "", "..1"),
-        (("..1",), "..1", "..2"),
-        (("..9", "..10", "..2"), "..10", "..11"),
+        ((), "..1"),
+        (("cert.pem", LINK_NAME, "..old"), "..1"),
+        (("..1",), "..2"),
+        (("..9", "..10", "..2"), "..11"),
+        (("..999999999", "..1"), "..2"),
+        (("..1000000000", "..3"), "..4"),
     ],
 )
-def test_generations_are_counted_and_not_spelled(names: tuple[str, ...], latest: str, following: str) -> None:
-    assert latest_generation(names) == latest
+def test_a_new_generation_is_later_than_all_that_there_are_as_long_as_numbers_last(
+    names: tuple[str, ...], following: str
+) -> None:
     assert next_generation(names) == following
+    assert is_generation(following)
 
 
 @pytest.mark.parametrize("name", ["cert.pem", "envoy/trust.yaml", "a/b/c"])

@@ -10,30 +10,42 @@ from typing import Any
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
+from places import fields, mappings, spec_with
 from pydantic import BaseModel, ValidationError
 
 from certgen.consumers.proxying import ClientOptions
 from certgen.consumers.registry import consumer_names, options_model
 from certgen.spec.document import compose
+from certgen.spec.json_schema import json_schema
+from certgen.spec.parts import Key, NameConstraints, Snippets, Subject
 from certgen.spec.schema import (
     CertificateAuthority,
     Defaults,
     EndEntity,
-    Key,
+    Exports,
     Keys,
-    NameConstraints,
-    Snippets,
+    KubernetesExport,
     Spec,
-    Subject,
-    json_schema,
 )
 
 ROOT = Path(__file__).parent.parent
-LANGUAGE: list[type[BaseModel]] = [Spec, Defaults, CertificateAuthority, EndEntity, Subject, Key, Keys, NameConstraints]
+LANGUAGE: list[type[BaseModel]] = [
+    Spec,
+    Defaults,
+    CertificateAuthority,
+    EndEntity,
+    Subject,
+    Key,
+    Keys,
+    NameConstraints,
+    Exports,
+    KubernetesExport,
+]
 OPTIONS: list[type[BaseModel]] = [ClientOptions, *(options_model(name) for name in consumer_names())]
 MODELS: list[type[BaseModel]] = [*LANGUAGE, Snippets, *OPTIONS]
 SPECS = sorted((ROOT / "specs").glob("*.yaml"))
-VALIDATOR = Draft202012Validator(json_schema())
+SCHEMA = json_schema()
+VALIDATOR = Draft202012Validator(SCHEMA)
 
 
 class CoreLoader(yaml.SafeLoader):
@@ -91,6 +103,13 @@ def test_every_field_is_described_in_a_sentence(model: type[BaseModel]) -> None:
         assert description[0] == description[0].upper(), name
 
 
+@pytest.mark.parametrize("model", [*LANGUAGE, *OPTIONS])
+def test_every_field_tells_its_default_and_has_an_example(model: type[BaseModel]) -> None:
+    for name, field in model.model_fields.items():
+        assert field.is_required() != ("Default: " in (field.description or "")), name
+        assert field.examples, name
+
+
 def test_a_spec_is_equal_to_itself_and_to_no_other() -> None:
     one, same, other = (
         in_certgen(f"version: 1\nca:\nservers: {{a: {{sans: {name}}}}}") for name in ("a.b", "A.b", "c.d")
@@ -145,11 +164,48 @@ def test_the_schema_describes_every_field_and_forbids_the_rest() -> None:
     schema = json_schema()
     objects = [schema, *(one for one in schema["$defs"].values() if one.get("type") == "object")]
     assert len(objects) == len(MODELS)
+    assert schema["description"]
     for one in objects:
         assert one["additionalProperties"] is False
-        assert one["description"]
         for name, field in one["properties"].items():
             assert field["description"], name
+            assert field["examples"], name
+            assert ("Required." in field["description"]) == (name in one.get("required", [])), name
+
+
+def test_the_schema_says_nothing_before_a_field_does_and_offers_no_default_that_is_none() -> None:
+    for name, one in json_schema()["$defs"].items():
+        assert not {"description", "examples", "title"} & one.keys(), name
+    assert [field["default"] for field in fields(SCHEMA).values() if field.get("default", False) is not False] == []
+
+
+def test_there_are_fields_in_every_place() -> None:
+    assert fields(SCHEMA).keys() >= {("version",), ("ca", "subject", "country"), ("keys", "git")}
+    for section in ("servers", "clients", "peers"):
+        for consumer in consumer_names():
+            options = mappings(SCHEMA)[section, "shop-1", "snippets", consumer]["properties"].keys()
+            assert options == options_model(consumer).model_fields.keys()
+
+
+@pytest.mark.parametrize("section", SCHEMA["properties"])
+def test_an_editor_and_certgen_accept_every_example_in_its_place(section: str) -> None:
+    found = {place: field["examples"] for place, field in fields(SCHEMA).items() if place[0] == section}
+    assert found
+    for place, examples in found.items():
+        for example in examples:
+            text = yaml.safe_dump(spec_with(SCHEMA, place, example))
+            assert in_editor(text) == [], text
+            in_certgen(text)
+
+
+@pytest.mark.parametrize("section", SCHEMA["properties"])
+def test_an_editor_and_certgen_refuse_what_is_no_example(section: str) -> None:
+    for place in fields(SCHEMA):
+        if place[0] == section:
+            text = yaml.safe_dump(spec_with(SCHEMA, place, {"no": {"thing": ["of"]}}))
+            assert in_editor(text), text
+            with pytest.raises(ValidationError):
+                in_certgen(text)
 
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.name)

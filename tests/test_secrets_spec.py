@@ -21,7 +21,7 @@ from certgen.consumers.registry import consumer_names, options_model
 from certgen.diagnostics import CertgenError
 from certgen.pipeline import load_specs
 from certgen.report.diagnostics import render_diagnostics
-from certgen.spec.schema import json_schema
+from certgen.spec.json_schema import json_schema
 
 KEY = ec.generate_private_key(ec.SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 LINES = KEY.splitlines()
@@ -46,6 +46,7 @@ FULL: dict[str, Any] = {
         "crl_distribution_points": ["http://a.example/c"], "ocsp": ["http://a.example/o"],
         "ca_issuers": "http://a.example/i",
     },
+    "exports": {"kubernetes": {"namespace": "x"}},
     "cas": {
         "root": {
             "common_name": "X", "path_length": "3", "validity": "9y",
@@ -77,7 +78,7 @@ FULL: dict[str, Any] = {
 for consumer in consumer_names():
     asked = FULL["servers"]["api"]["snippets"]
     asked.setdefault(
-        consumer, {option: "x" for option, _ in described_options(options_model(consumer)) if "." not in option}
+        consumer, {option: "x" for option, *_ in described_options(options_model(consumer)) if "." not in option}
     )
 
 QUOTED = json.dumps(KEY)

@@ -373,14 +373,31 @@ def test_a_generation_that_is_a_link_is_not_read(tree: Tree, tmp_path: Path, whe
     assert seen(tree, "servers/api/envoy/trust.yaml")[:2] == (FileKind.OTHER, b"")
 
 
-def test_without_the_one_link_the_last_generation_counts_for_those_whose_links_are_there(tree: Tree) -> None:
+def test_without_the_one_link_the_others_lead_nowhere_and_are_known_for_certgens(tree: Tree) -> None:
     publish(tree, "..9")
     folder = publish(tree, "..10", **{"cert.pem": "later"})
     (folder / "..data").unlink()
-    assert seen(tree, "servers/api/cert.pem") == (FileKind.FILE, b"later", "..10", True)
+    assert seen(tree, "servers/api/cert.pem") == (FileKind.OTHER, b"", "", True)
     (folder / "cert.pem").unlink()
     assert seen(tree, "servers/api/cert.pem")[0] is FileKind.ABSENT
     assert Tree(tree.root).new_generation("servers/api") == "..11"
+
+
+def test_what_stands_in_other_generations_is_read_by_its_place(tree: Tree, tmp_path: Path) -> None:
+    publish(tree, "..1", **{"notes.txt": "mine"})
+    folder = publish(tree, "..2")
+    (folder / "..old").mkdir()
+    (folder / "..old/key.pem").touch()
+    (tmp_path / "away").mkdir()
+    (tmp_path / "away/key.pem").touch()
+    (folder / "..3").symlink_to(tmp_path / "away")
+    found = Tree(tree.root).generations("servers/api")
+    names = ["..1/cert.pem", "..1/envoy/trust.yaml", "..1/notes.txt"]
+    assert {path: state.content for path, state in found.items()} == dict(
+        zip([f"servers/api/{name}" for name in names], [b"certificate", b"trust", b"mine"], strict=True)
+    )
+    (folder / "..data").unlink()
+    assert "servers/api/..2/cert.pem" in Tree(tree.root).generations("servers/api")
 
 
 def test_a_file_that_is_gone_behind_its_link_is_absent(tree: Tree) -> None:
@@ -393,7 +410,7 @@ def test_what_is_in_force_is_listed_by_its_names_and_the_rest_by_its_places(tree
     publish(tree, "..1")
     folder = publish(tree, "..2")
     (folder / "..2/mine").touch()
-    names = ["..1/cert.pem", "..1/envoy/trust.yaml", "..data", "cert.pem", "envoy/trust.yaml", "mine"]
+    names = ["..1/cert.pem", "..1/envoy/trust.yaml", "..2/mine", "..data", "cert.pem", "envoy/trust.yaml"]
     assert tree.paths() == [f"servers/api/{name}" for name in names]
 
 

@@ -735,16 +735,26 @@ def test_a_mode_is_changed_where_the_file_stands(root: Path) -> None:
 
 @pytest.mark.parametrize("is_behind", [True, False])
 def test_the_file_that_a_new_one_is_for_is_kept_wherever_it_stands(root: Path, is_behind: bool) -> None:
-    folder = first_generation(root)
+    folder, old = first_generation(root), "servers/api/..1/key.pem" if is_behind else "servers/api/key.pem"
+    (root / old).write_text("old")
     if is_behind:
-        (folder / "..1/key.pem").write_text("old")
         (folder / "key.pem").symlink_to("..data/key.pem")
-    else:
-        (folder / "key.pem").write_text("old")
-    write_ = FileWrite("servers/api/..2/key.pem", b"new", 0o600, "servers/api/key.pem.orig")
+    write_ = FileWrite("servers/api/..2/key.pem", b"new", 0o600, "servers/api/key.pem.orig", old)
     with writer_of(root) as writer:
         links = [LinkWrite("servers/api/..data", "..2"), LinkWrite("servers/api/key.pem", "..data/key.pem")]
         writer.commit([write_], links=links)
         writer.finish()
     assert (folder / "key.pem").read_bytes() == b"new"
     assert (folder / "key.pem.orig").read_bytes() == b"old"
+
+
+def test_a_disk_without_links_says_what_to_do(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    with monkeypatch.context() as patch, writer_of(root) as writer:
+        patch.setattr(os, "symlink", refuse)
+        with pytest.raises(CertgenError) as caught:
+            writer.commit(GENERATION, links=LINKS)
+    assert "has no symbolic links, without which `publish` can only be `files`" in caught.value.diagnostics[0].message
+    assert not (root / "servers").exists()

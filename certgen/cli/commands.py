@@ -240,6 +240,6 @@ def schema() -> None:
     """Print the JSON Schema, for editors."""
     import json
 
-    from certgen.spec.schema import json_schema
+    from certgen.spec.json_schema import json_schema
 
     sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")

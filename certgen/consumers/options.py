@@ -34,8 +34,8 @@ class Options(BaseModel):
         return {}
 
 
-def described_options(model: type[Options], before: str = "") -> Iterator[tuple[str, str]]:
-    """Give the options of a model with what they mean, those within others as `client.listen`.
+def described_options(model: type[Options], before: str = "") -> Iterator[tuple[str, str, object]]:
+    """Give the options of a model with what they mean and an example, those within others as `client.listen`.
 
     Args:
         model: the model.
@@ -43,7 +43,7 @@ def described_options(model: type[Options], before: str = "") -> Iterator[tuple[
     """
     for name, field in model.model_fields.items():
         needed = " Required." if field.is_required() else ""
-        yield f"{before}{name}", f"{field.description}{needed}"
+        yield f"{before}{name}", f"{field.description}{needed}", (field.examples or [None])[0]
         for inner in get_args(field.annotation):
             if isinstance(inner, type) and issubclass(inner, Options):
                 yield from described_options(inner, f"{before}{name}.")

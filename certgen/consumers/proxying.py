@@ -21,43 +21,60 @@ class ClientOptions(Options):
     """A proxy that takes plain HTTP from this machine and speaks mTLS to a server."""
 
     listen: Listen | None = Field(
-        None, description="Where it takes plain HTTP from programs of this machine. Default: 127.0.0.1:8080."
+        None,
+        description="Port, or address and port, where it takes plain HTTP from programs of this machine. "
+        "Default: 127.0.0.1:8080.",
+        examples=["127.0.0.1:9080"],
     )
-    upstream: Upstream | None = Field(None, description="The server that it speaks mTLS to: api.shop.example:8443.")
+    upstream: Upstream | None = Field(
+        None,
+        description="Host and port of the server that it speaks mTLS to. Default: none.",
+        examples=["api.shop.example:8443"],
+    )
     server_name: HostName | None = Field(
-        None, description="The name that the server's certificate must bear. Default: the host of `upstream`."
+        None,
+        description="The name that the server's certificate must bear. Default: the host of `upstream`.",
+        examples=["api.shop.example"],
     )
 
 
-class TrustingProxyOptions(Options):
+class TrustingProxyOptions(Options, json_schema_extra={"examples": [{"upstream": "127.0.0.1:8080"}]}):
     """A reverse proxy that lets in all whom its trust accepts, since it cannot tell them apart."""
 
     listen: Listen | None = Field(
         None,
-        description="Port, or address and port: 8443, 127.0.0.1:8443. "
-        "Default: 8443 for a server, 127.0.0.1:8080 for a client.",
+        description="Port, or address and port. Default: 8443 for a server, 127.0.0.1:8080 for a client.",
+        examples=["127.0.0.1:8443"],
     )
     upstream: Upstream | None = Field(
         None,
-        description="A server's program behind the proxy, over plain HTTP: 127.0.0.1:8080. "
-        "Or the server that a client speaks mTLS to: api.shop.example:8443.",
+        description="Host and port of a server's program behind the proxy, over plain HTTP, "
+        "or of the server that a client speaks mTLS to. Default: none.",
+        examples=["127.0.0.1:8080", "api.shop.example:8443"],
     )
     server_name: HostName | None = Field(
         None,
         description="For a client: the name that the server's certificate must bear. Default: the host of `upstream`.",
+        examples=["api.shop.example"],
     )
     client: ClientOptions | None = Field(
-        None, description="For a peer: the proxy by which it connects to others; the rest is about its server."
+        None,
+        description="For a peer: the proxy by which it connects to others; the rest is about its server. "
+        "Default: none.",
+        examples=[{"upstream": "api.shop.example:8443"}],
     )
 
 
-class ProxyOptions(TrustingProxyOptions):
+class ProxyOptions(
+    TrustingProxyOptions,
+    json_schema_extra={"examples": [{"upstream": "127.0.0.1:8080", "allow": ["clients/checkout"]}]},
+):
     """A reverse proxy: for a server it asks clients for mTLS, for a client it speaks mTLS to `upstream`."""
 
     allow: Addresses | None = Field(
         None,
-        description="The clients and peers that a server lets in, by address: [clients/checkout]. "
-        "Default: all whom its trust accepts.",
+        description="The clients and peers that a server lets in, by address. Default: all whom its trust accepts.",
+        examples=[["clients/checkout"]],
     )
 
 

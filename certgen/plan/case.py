@@ -8,12 +8,13 @@ from datetime import datetime
 from certgen.diagnostics import Diagnostic
 from certgen.model import Certificate, Entry
 from certgen.plan import notices
-from certgen.plan.authorities import Projection
+from certgen.plan.authorities import Projection, known_certificate
 from certgen.plan.compare import compare_contents
-from certgen.plan.keys import KeyVerdict
+from certgen.plan.keys import KeyEvidence, KeyVerdict, judge_key
+from certgen.plan.publication import refused_link
 from certgen.plan.times import Term, date_reasons, is_due, may_be_cut, new_term
-from certgen.plan.values import Reason, ReasonCode, Requests
-from certgen.tree import CERTIFICATE_FILE, ObservedEntry
+from certgen.plan.values import KeyFate, Reason, ReasonCode, Requests
+from certgen.tree import CERTIFICATE_FILE, PRIVATE_KEY_FILES, Observed, ObservedEntry
 
 TIME_REASONS = frozenset({ReasonCode.EXPIRED, ReasonCode.RENEWAL_DUE, ReasonCode.NOT_YET_VALID, ReasonCode.REQUESTED})
 """The reasons that make a change a renewal."""
@@ -142,3 +143,27 @@ class Case:
 
 def _badly_signed(signer: str) -> Reason:
     return Reason(ReasonCode.SIGNATURE_INVALID, f"not by the key of {signer}")
+
+
+def open_case(entry: Entry, observed: Observed, issuer: Projection | None, *, rekey: bool) -> Case:
+    """Put together what is known about an entry; its key is judged first, since all else depends on it.
+
+    Args:
+        entry: an entry that certgen makes.
+        observed: what was found in the tree.
+        issuer: its issuer as it will be after this run; None for a root.
+        rekey: whether a person asked for a new key.
+    """
+    found, recorded = observed[entry.address], observed.manifest.entries.get(entry.address)
+    certificate = known_certificate(entry, found, observed)
+    evidence = KeyEvidence(
+        found=found.key,
+        certificate=certificate,
+        recorded=recorded.key_id if recorded else None,
+        seen=observed.seen_keys,
+        rekey=rekey,
+        was_ours=recorded is None or not recorded.files.keys().isdisjoint(PRIVATE_KEY_FILES),
+    )
+    in_the_way = refused_link(entry, observed)
+    verdict = judge_key(entry, evidence) if in_the_way is None else KeyVerdict(KeyFate.KEPT, obstacle=in_the_way)
+    return Case(entry, found, certificate, verdict, issuer, recorded is not None)

@@ -8,13 +8,12 @@ from datetime import datetime
 from certgen.diagnostics import Diagnostic
 from certgen.model import Address, Bundle, Certificate, Entry, Issuance
 from certgen.plan import notices
-from certgen.plan.authorities import Projection, certificate_of_key, known_certificate, supplied_projection
-from certgen.plan.case import Case
+from certgen.plan.authorities import Projection, certificate_of_key, supplied_projection
+from certgen.plan.case import Case, open_case
 from certgen.plan.derived import Outputs, judge_derived, judge_outputs, judge_trust, judge_trust_widening
 from certgen.plan.housekeeping import foreign_files, mode_changes, removals, removed_orphans, tree_files, tree_warnings
-from certgen.plan.keys import KeyEvidence, judge_key
 from certgen.plan.orders import action, in_order, kept_key_id, key_fate, key_order, rewrapping
-from certgen.plan.publication import as_published
+from certgen.plan.publication import as_published, unmovable
 from certgen.plan.seals import unsealed
 from certgen.plan.times import Term, is_cut, new_term
 from certgen.plan.values import (
@@ -31,7 +30,6 @@ from certgen.plan.values import (
 from certgen.tree import (
     CERTIFICATE_FILE,
     COMBINED_FILE,
-    PRIVATE_KEY_FILES,
     TRUST_FILE,
     KeyState,
     Observed,
@@ -120,7 +118,8 @@ class _Decision:
             self._obstacles.append(notices.supplied_expired(entry, ended))
 
     def _decide(self, entry: Entry) -> None:
-        case = self._open(entry)
+        issuer = self._projections[entry.issuer] if entry.issuer else None
+        case = open_case(entry, self._observed, issuer, rekey=entry.address in self._requests.rekey)
         if case.key.obstacle is not None:
             self._obstacles.append(case.key.obstacle)
             self._project_kept(case)
@@ -144,22 +143,6 @@ class _Decision:
             self._kept.append(entry.address)
         else:
             self._add_change(entry, rewrapping(case, self._removals(case, is_new_key_file=True)))
-
-    def _open(self, entry: Entry) -> Case:
-        """Put together what is known about an entry; its key is judged first, since all else depends on it."""
-        found = self._observed[entry.address]
-        certificate = known_certificate(entry, found, self._observed)
-        recorded = self._observed.manifest.entries.get(entry.address)
-        evidence = KeyEvidence(
-            found=found.key,
-            certificate=certificate,
-            recorded=recorded.key_id if recorded else None,
-            seen=self._observed.seen_keys,
-            rekey=entry.address in self._requests.rekey,
-            was_ours=recorded is None or not recorded.files.keys().isdisjoint(PRIVATE_KEY_FILES),
-        )
-        issuer = self._projections[entry.issuer] if entry.issuer else None
-        return Case(entry, found, certificate, judge_key(entry, evidence), issuer, recorded is not None)
 
     def _note_absent_key(self, case: Case) -> None:
         if case.key.fate is not KeyFate.ELSEWHERE or case.entry.public_key is not None:
@@ -264,6 +247,7 @@ class _Decision:
     def _add_change(self, entry: Entry, change: Change) -> None:
         change = as_published(entry, change, self._observed)
         self._obstacles += foreign_files(entry, change, self._observed)
+        self._obstacles += unmovable(entry, change, self._observed[entry.address])
         self._changes.append(change)
 
     def _removals(self, case: Case, *, is_new_key_file: bool) -> tuple[str, ...]:

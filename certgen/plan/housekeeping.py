@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from certgen.diagnostics import Diagnostic, Severity, error
 from certgen.manifest import Manifest, digest, render_manifest, says_the_same
 from certgen.model import Address, Bundle, Entry
-from certgen.plan.publication import places
+from certgen.plan.publication import is_removed_by_hand, own_generations, places
 from certgen.plan.records import recorded_entry
 from certgen.plan.values import Action, Change, ModeChange, Reason, ReasonCode, TreeFile
 from certgen.publication import LINK_NAME, is_hidden
@@ -15,6 +15,7 @@ from certgen.tree import (
     ATTRIBUTES_FILE,
     COMBINED_FILE,
     IGNORE_FILE,
+    KUSTOMIZATION_FILE,
     MACHINE_FOLDER,
     MANIFEST_FILE,
     MARK,
@@ -31,13 +32,14 @@ from certgen.tree import (
     ignore_file,
     is_combined,
     is_marked,
+    is_secret,
 )
 
 
 def foreign_files(entry: Entry, change: Change, observed: Observed) -> list[Diagnostic]:
     """Refuse to write where something stands that is not certgen's, or to sign with a key that is not."""
     found = observed[entry.address]
-    carried = (LINK_NAME, *change.publishing.carried) if change.publishing is not None else ()
+    carried = change.publishing.carried if change.publishing is not None else ()
     names = dict.fromkeys((*change.writes, *(file_names(entry) if change.signing else ()), *carried))
     rendered = {artifact.name: artifact.content for artifact in entry.artifacts}
     return [
@@ -66,9 +68,10 @@ def removals(
     warnings: list[Diagnostic] = []
     for name, listed in sorted(recorded.files.items() if recorded else ()):
         state = found.file(name)
-        if name in wanted or name in moved or state.kind is FileKind.ABSENT or is_hidden(name):
+        is_gone = state.kind is FileKind.ABSENT or is_removed_by_hand(state)
+        if name in wanted or name in moved or is_gone or is_hidden(name):
             continue
-        is_free = f"{entry.address}/{name}" not in observed.protected
+        is_free = _paths(entry.address, name, found).isdisjoint(observed.protected)
         is_key = listed is None or name in SECRET_FILES
         is_unmodified = found.is_combined if name == COMBINED_FILE else not is_key and digest(state.content) == listed
         if state.kind is FileKind.FILE and is_free and (prune or is_unmodified):
@@ -93,7 +96,7 @@ def removed_orphans(
     obstacles: list[Diagnostic] = []
     for address in orphans(bundle, observed):
         found, listed = observed[address], observed.manifest.entries[address].files
-        used = sorted(name for name in listed if f"{address}/{name}" in observed.protected)
+        used = sorted(name for name in listed if not _paths(address, name, found).isdisjoint(observed.protected))
         if used:
             message = f"{address} stays: the spec names {', '.join(used)} of it as a file of yours"
             help_ = "move it out of the tree, beside the spec"
@@ -102,12 +105,18 @@ def removed_orphans(
             message = f"{address} is not in the spec and stays on disk"
             warnings.append(_warning("orphan", message, "remove it with `--prune`", str(address)))
         else:
-            states = {name: found.file(name) for name in sorted(listed)}
+            states = {name: found.file(name) for name in sorted(listed) if name == LINK_NAME or not is_hidden(name)}
             obstacles += [_closed(f"{address}/{name}", s) for name, s in states.items() if s.kind is FileKind.CLOSED]
             names = tuple(place for name, state in states.items() for place in places(name, state))
+            names += tuple(name for name in own_generations(found, listed) if name not in names)
             reasons = (Reason(ReasonCode.ORPHANED, what="not in the spec"),)
             changes.append(Change(address, Action.REMOVE, reasons, removes=names))
     return tuple(changes), warnings, obstacles
+
+
+def _paths(address: Address, name: str, found: ObservedEntry) -> set[str]:
+    """Give the paths of a file: by its name, and where it stands."""
+    return {f"{address}/{name}", f"{address}/{found.file(name).generation}/{name}"}
 
 
 def orphans(bundle: Bundle, observed: Observed) -> list[Address]:
@@ -120,7 +129,7 @@ def mode_changes(
     bundle: Bundle, observed: Observed, changes: Iterable[Change]
 ) -> tuple[tuple[ModeChange, ...], list[Diagnostic]]:
     """Find the private keys that stay and whose mode is not as asked; a file with two names is left as it is."""
-    written = {f"{c.address}/{name}" for c in changes for name in _touched(c) if name in SECRET_FILES}
+    written = {f"{c.address}/{name}" for c in changes for name in _touched(c) if is_secret(name)}
     found: list[ModeChange] = []
     warnings: list[Diagnostic] = []
     for entry in bundle.entries:
@@ -149,6 +158,9 @@ def _secrets(entry: Entry, found: ObservedEntry) -> Iterator[tuple[str, int, boo
         yield key.file, key.mode, key.is_linked
     if is_combined(entry) and combined.kind is FileKind.FILE:
         yield COMBINED_FILE, combined.mode, combined.is_linked
+    for name in own_generations(found, ()):
+        if is_secret(name):
+            yield name, found.file(name).mode, found.file(name).is_linked
 
 
 def tree_files(
@@ -174,6 +186,14 @@ def tree_files(
     # Nothing depends on it but merges: one of the user's own is left as it is.
     if attributes.kind is FileKind.ABSENT or is_marked(attributes):
         before += _tree_file(ATTRIBUTES_FILE, attributes, attributes_file(bundle))
+    kustomization = observed.kustomization
+    if is_marked(kustomization) and not bundle.kustomization:
+        reason = Reason(ReasonCode.ORPHANED, what="not in the spec")
+        before.append(Change(TreeFile(KUSTOMIZATION_FILE), Action.REMOVE, (reason,), removes=(KUSTOMIZATION_FILE,)))
+    elif bundle.kustomization and (kustomization.kind is FileKind.ABSENT or is_marked(kustomization)):
+        before += _kustomization(kustomization, bundle.kustomization)
+    elif bundle.kustomization:
+        obstacles.append(_foreign(KUSTOMIZATION_FILE, kustomization))
     after: tuple[Change, ...] = ()
     if observed.manifest_kind is FileKind.OTHER:
         obstacles.append(_foreign(MANIFEST_FILE, FileState(FileKind.OTHER)))
@@ -188,6 +208,14 @@ def _tree_file(name: str, state: FileState, wanted: bytes) -> list[Change]:
     if state.kind is FileKind.ABSENT:
         return [_tree_change(name, Reason(ReasonCode.MISSING))]
     return [] if state.content == wanted else [_tree_change(name, Reason(ReasonCode.FILE_DRIFTED, "edited"))]
+
+
+def _kustomization(state: FileState, wanted: bytes) -> list[Change]:
+    """Judge what a cluster is told of a tree: it follows from the spec, and changes with its entries."""
+    if state.content == wanted:
+        return []
+    code = ReasonCode.MISSING if state.kind is FileKind.ABSENT else ReasonCode.OUTPUT_CHANGED
+    return [_tree_change(KUSTOMIZATION_FILE, Reason(code))]
 
 
 def _manifest_change(bundle: Bundle, observed: Observed) -> tuple[Change, ...]:
@@ -216,7 +244,7 @@ def _tree_change(name: str, reason: Reason) -> Change:
 def _is_ours(address: Address, name: str, state: FileState, observed: Observed) -> bool:
     """Whether a file may be written over: listed, or in a tree that lost its manifest."""
     if state.kind is FileKind.OTHER:
-        return name == LINK_NAME and bool(state.generation)
+        return state.is_shown
     if observed.manifest.owns(address, name):
         return True
     if name not in OWN_FILES:

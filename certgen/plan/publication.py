@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from certgen.manifest import digest
+from certgen.diagnostics import Diagnostic, error
 from certgen.model import Entry
 from certgen.plan.values import Change, Publishing, Reason, ReasonCode
-from certgen.publication import LINK_NAME, Publication, is_generation, is_hidden
-from certgen.tree import FileKind, FileState, Observed, ObservedEntry, file_names, is_secret
+from certgen.publication import LINK_NAME, Publication, generation_number, is_hidden
+from certgen.tree import (
+    FileKind,
+    FileState,
+    ManifestState,
+    Observed,
+    ObservedEntry,
+    file_names,
+    is_own,
+    is_secret,
+    key_file,
+)
 
 _AS_FILES = "each file by itself"
 _AS_ONE = f"all behind {LINK_NAME}"
@@ -20,14 +30,19 @@ def judge_publication(entry: Entry, found: ObservedEntry) -> tuple[Reason, ...]:
     present = [name for name in file_names(entry) if found.file(name).kind is FileKind.FILE]
     behind = [name for name in present if found.file(name).generation]
     if entry.publication is Publication.FILES:
-        return (Reason(ReasonCode.OUTPUT_CHANGED, _AS_ONE, _AS_FILES, "publish"),) if _is_behind(found) else ()
+        is_behind = behind or found.file(LINK_NAME).generation
+        return (Reason(ReasonCode.OUTPUT_CHANGED, _AS_ONE, _AS_FILES, "publish"),) if is_behind else ()
     if present and not behind:
         return (Reason(ReasonCode.OUTPUT_CHANGED, _AS_FILES, _AS_ONE, "publish"),)
-    reasons = [Reason(ReasonCode.MISSING, what=LINK_NAME)] if present and not found.file(LINK_NAME).generation else []
+    in_force = found.file(LINK_NAME).generation
+    reasons = [Reason(ReasonCode.MISSING, what=LINK_NAME)] if present and not in_force else []
     for name in present:
-        if name not in behind:
+        state = found.file(name)
+        if not state.generation:
             reasons.append(Reason(ReasonCode.FILE_DRIFTED, "a file in place of its link", what=name))
-        elif not found.file(name).is_shown:
+        elif in_force and state.generation != in_force:
+            reasons.append(Reason(ReasonCode.FILE_DRIFTED, f"in {state.generation} alone", what=name))
+        elif not state.is_shown:
             reasons.append(Reason(ReasonCode.MISSING, what=f"the link {name}"))
     return tuple(reasons)
 
@@ -36,7 +51,7 @@ def as_published(entry: Entry, change: Change, observed: Observed) -> Change:
     """Complete a change by what it takes to publish what it writes.
 
     What is published together is written together, so files that stay are carried along. The generation that was in
-    force stays for those who are reading it, without what must not stay; the one before it goes.
+    force stays for those who are reading it, but for private keys that must not stay; all before it go.
 
     Args:
         entry: the entry.
@@ -44,50 +59,98 @@ def as_published(entry: Entry, change: Change, observed: Observed) -> Change:
         observed: what was found.
     """
     found = observed[entry.address]
-    generation, is_linked = generation_in_force(found), entry.publication is Publication.SYMLINK
+    is_linked = entry.publication is Publication.SYMLINK
     if not is_linked and not _is_behind(found):
         return change
-    listed = _listed(entry, observed)
-    owned = dict.fromkeys((*file_names(entry), *(name for name in listed if not is_hidden(name))))
-    present = [name for name in owned if found.file(name).kind is FileKind.FILE]
+    present = _present(entry, observed)
     moved = present if is_linked else [name for name in present if found.file(name).generation]
     carried = tuple(name for name in moved if name not in {*change.writes, *change.removes})
-    before = [name for name, was in listed.items() if _is_over(name, was, found.file(name), generation)]
-    if is_linked:
-        # A private key that is sealed from now on, or that nothing asks for any more, is not left in clear behind.
-        before += [f"{generation}/{name}" for name in change.removes if generation and is_secret(name)]
-    else:
-        before += [f"{generation}/{name}" for name in moved]
-        before += [LINK_NAME] if generation else []
+    before = [*_over(entry, found, observed), *_last(entry, change, found, is_linked=is_linked)]
     return replace(change, removes=(*change.removes, *before), publishing=Publishing(carried, is_linked=is_linked))
 
 
-def generation_in_force(found: ObservedEntry) -> str:
-    """Give the folder in which an entry's files stand behind its one link; nothing where they do not."""
-    return next((state.generation for state in found.files.values() if state.generation), "")
+def refused_link(entry: Entry, observed: Observed) -> Diagnostic | None:
+    """Refuse what stands in place of the one link and is not certgen's."""
+    state, address = observed[entry.address].file(LINK_NAME), entry.address
+    if state.kind is FileKind.ABSENT:
+        return None
+    is_lost = observed.manifest_state is not ManifestState.READ and observed.is_marked
+    if state.generation and (observed.manifest.owns(address, LINK_NAME) or is_lost):
+        return None
+    path = f"{address}/{LINK_NAME}"
+    message = f"{path} is not the link that certgen made, and it is in the way"
+    return error("foreign-file", message, help="move it away", where=path)
 
 
-def left_behind(entry: Entry, change: Change, observed: Observed) -> dict[str, str | None]:
-    """Give the files of the generation that was in force and stays beside the new one, with their digests."""
-    found = observed[entry.address]
-    generation = generation_in_force(found)
-    if change.publishing is None or not change.publishing.is_linked or not generation:
-        return {}
-    owned = {*file_names(entry), *_listed(entry, observed)}
-    return {
-        f"{generation}/{name}": None if is_secret(name) else digest(state.content)
+def unmovable(entry: Entry, change: Change, found: ObservedEntry) -> list[Diagnostic]:
+    """Refuse to leave behind what would have to be carried along and cannot be read."""
+    if change.publishing is None or not change.publishing.is_linked:
+        return []
+    return [
+        error(
+            "unreadable",
+            f"{entry.address}/{name} cannot be put behind {LINK_NAME}: {state.reason}",
+            help="move it away",
+            where=f"{entry.address}/{name}",
+        )
         for name, state in found.files.items()
-        if name in owned and state.generation and (state.kind is FileKind.FILE or _is_closed_secret(name, state))
-        if f"{generation}/{name}" not in change.removes
-    }
+        if state.kind is FileKind.UNREADABLE and not is_hidden(name) and name not in {*change.writes, *change.removes}
+    ]
 
 
 def places(name: str, state: FileState) -> tuple[str, ...]:
     """Give all that has to be removed for a file to be gone: itself, and the link that shows it."""
     is_file = state.kind in {FileKind.FILE, FileKind.UNREADABLE}
     if name == LINK_NAME or not state.generation:
-        return (name,) if is_file or state.generation else ()
+        return (name,) if is_file or state.generation or state.is_shown else ()
     return (*((f"{state.generation}/{name}",) if is_file else ()), *((name,) if state.is_shown else ()))
+
+
+def own_generations(found: ObservedEntry, names: Mapping[str, object] | tuple[str, ...]) -> Iterator[str]:
+    """Give the files of the generations that are not in force and are certgen's.
+
+    Args:
+        found: what is in the entry's folder.
+        names: those that its files have, or had.
+    """
+    for name, state in found.files.items():
+        if is_hidden(name) and state.kind is FileKind.FILE and is_own(name, state.content, names):
+            yield name
+
+
+def is_removed_by_hand(state: FileState) -> bool:
+    """Whether a person removed the link of a file that nothing asks for, and so the file."""
+    return bool(state.generation) and not state.is_shown
+
+
+def _present(entry: Entry, observed: Observed) -> list[str]:
+    """Give the files that are there: those that are asked for, and those that stay though nothing asks for them."""
+    found, wanted = observed[entry.address], file_names(entry)
+    left = [name for name in _listed(entry, observed) if name not in wanted and not is_hidden(name)]
+    left = [name for name in left if not is_removed_by_hand(found.file(name))]
+    return [name for name in dict.fromkeys((*wanted, *left)) if found.file(name).kind is FileKind.FILE]
+
+
+def _over(entry: Entry, found: ObservedEntry, observed: Observed) -> list[str]:
+    """Give the files of all generations but the one in force; those of one that is only taken for it stay with it."""
+    taken = {state.generation for name, state in found.files.items() if state.generation and name != LINK_NAME}
+    last = "" if found.file(LINK_NAME).generation else max(taken, key=generation_number, default="")
+    names = (*file_names(entry), *_listed(entry, observed))
+    return [name for name in own_generations(found, names) if not last or not name.startswith(f"{last}/")]
+
+
+def _last(entry: Entry, change: Change, found: ObservedEntry, *, is_linked: bool) -> list[str]:
+    """Give what goes of the generation that was in force: all, or the private keys that must not stay."""
+    states = {name: state for name, state in found.files.items() if state.generation and name != LINK_NAME}
+    if not is_linked:
+        own = [f"{state.generation}/{name}" for name, state in states.items() if state.kind is FileKind.FILE]
+        return [*own, LINK_NAME] if found.file(LINK_NAME).generation else own
+    is_closed_anew = entry.key.protection is not None and key_file(entry) in change.writes
+    return [
+        f"{state.generation}/{name}"
+        for name, state in states.items()
+        if is_secret(name) and state.kind is FileKind.FILE and (is_closed_anew or name in change.removes)
+    ]
 
 
 def _listed(entry: Entry, observed: Observed) -> Mapping[str, str | None]:
@@ -95,21 +158,6 @@ def _listed(entry: Entry, observed: Observed) -> Mapping[str, str | None]:
     return recorded.files if recorded is not None else {}
 
 
-def _is_over(name: str, listed: str | None, state: FileState, in_force: str) -> bool:
-    """Whether a file is one of a generation that is no longer in force, and as it was written."""
-    generation = name.partition("/")[0]
-    if not is_generation(generation) or generation == in_force or state.kind is not FileKind.FILE:
-        return False
-    return is_secret(name) if listed is None else digest(state.content) == listed
-
-
-def _is_closed_secret(name: str, state: FileState) -> bool:
-    """Whether there is a private key that could not be read; it is kept under another name too."""
-    return is_secret(name) and state.kind in {FileKind.UNREADABLE, FileKind.CLOSED}
-
-
 def _is_behind(found: ObservedEntry) -> bool:
     """Whether any file stands in a generation."""
-    return any(
-        state.generation or (is_hidden(name) and state.kind is FileKind.FILE) for name, state in found.files.items()
-    )
+    return any(state.generation for state in found.files.values())

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from certgen.manifest import ManifestEntry, digest
 from certgen.model import Entry
-from certgen.plan.publication import left_behind
+from certgen.plan.publication import is_removed_by_hand
 from certgen.plan.seals import seal_of
 from certgen.plan.values import Change
-from certgen.publication import LINK_NAME, Publication
+from certgen.publication import LINK_NAME, Publication, is_hidden
 from certgen.tree import COMBINED_FILE, PRIVATE_KEY_FILES, SECRET_FILES, FileKind, Observed, file_names, key_file
 
 
@@ -46,7 +46,7 @@ def changed_entry(
     for name in file_names(entry):
         files[name] = None if name == COMBINED_FILE else written.get(name) or digest(found.file(name).content)
     if entry.publication is Publication.SYMLINK:
-        files |= {LINK_NAME: None, **left_behind(entry, change, observed)}
+        files[LINK_NAME] = None
     name, protection = key_file(entry), entry.key.protection
     mark = None
     if name in files:
@@ -62,4 +62,10 @@ def leftovers(entry: Entry, observed: Observed) -> dict[str, str | None]:
     recorded = observed.manifest.entries.get(entry.address)
     wanted, found = set(file_names(entry)), observed[entry.address]
     listed = recorded.files.items() if recorded else ()
-    return {name: was for name, was in listed if name not in wanted and found.file(name).kind is not FileKind.ABSENT}
+    left = {name: was for name, was in listed if name not in wanted and (name == LINK_NAME or not is_hidden(name))}
+    return {
+        name: was
+        for name, was in left.items()
+        if name == LINK_NAME or not is_removed_by_hand(found.file(name))
+        if found.file(name).kind is not FileKind.ABSENT
+    }

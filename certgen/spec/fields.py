@@ -25,6 +25,7 @@ _DURATION = re.compile(r"([0-9]+[a-z]+)+", re.ASCII)
 _PERCENT = re.compile(r"([0-9]{1,2})%", re.ASCII)
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.0+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _MODE = re.compile(r"0?o?([0-7]{3})", re.ASCII)
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff]")
 """What steers a terminal or turns text around, and halves of surrogate pairs."""
@@ -205,6 +206,14 @@ def file_mode(value: object) -> int:
     if mode & ~0o640 or not mode & 0o400:
         raise problem("bad-mode", f"{mode:04o} is not a mode for a private key", "use 0400, 0440, 0600 or 0640")
     return mode
+
+
+def namespace(value: object) -> str:
+    """Read the name of a namespace of Kubernetes: a label of RFC 1123."""
+    written = text(value)
+    if not _LABEL.fullmatch(written):
+        raise problem("bad-namespace", f"`{written}` is no namespace", "lower-case letters, digits and `-`, at most 63")
+    return written
 
 
 def absolute_folder(value: object) -> str:

@@ -15,7 +15,8 @@ from certgen.rfc5280.vocabulary import (
     NameAttribute,
     NameConstraints,
 )
-from certgen.spec.schema import CertificateAuthority, Defaults, EndEntity, Subject
+from certgen.spec.parts import Subject
+from certgen.spec.schema import CertificateAuthority, Defaults, EndEntity
 from certgen.tree import PUBLIC_MODE
 
 DAY: Final = 86400

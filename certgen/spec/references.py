@@ -15,7 +15,8 @@ from certgen.certificates import (
 from certgen.diagnostics import Diagnostic, Route, Severity
 from certgen.model import AnchorFile, Certificate, SuppliedPublicKey
 from certgen.rfc5280.objects import key_id, public_key_der
-from certgen.spec.schema import CertificateAuthority, SnippetRequests, Spec
+from certgen.spec.parts import SnippetRequests
+from certgen.spec.schema import CertificateAuthority, Spec
 from certgen.tree import FileContent
 
 

@@ -2,222 +2,182 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
+from pydantic import BeforeValidator, Field
 
-from certgen.consumers.options import Options
-from certgen.consumers.registry import consumer_names, options_model
-from certgen.rfc5280.vocabulary import KeyAlgorithm
 from certgen.spec import types
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-SCHEMA_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+from certgen.spec.parts import KeyField, NameConstraints, SnippetsField, Strict, Subject
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True, defer_build=True)
-
-
-class Subject(_Strict):
-    """The attributes of a distinguished name; each a text or a list of texts."""
-
-    domain_component: types.DomainComponent = Field(
-        (), description="Domain components, the top-level one first: [example, shop]."
-    )
-    country: types.Country = Field((), description="Two letters of ISO 3166: NL.")
-    state: types.State = Field((), description="State or province.")
-    locality: types.Locality = Field((), description="City or place.")
-    street_address: types.StreetAddress = Field((), description="Street and number.")
-    postal_code: types.PostalCode = Field((), description="Postal code.")
-    organization: types.Organization = Field((), description="Organization; several are several groups to Kubernetes.")
-    organizational_unit: types.OrganizationalUnit = Field((), description="Organizational unit.")
-    serial_number: types.SerialNumber = Field((), description="Serial number of the subject, not of the certificate.")
-
-
-class Key(_Strict):
-    """Which private key an entry has."""
-
-    algorithm: types.Algorithm | None = Field(None, description="Key algorithm. Default: ecdsa-p256.")
-    rotation: types.Rotation | None = Field(
-        None, description="Whether a renewal keeps the key (keep) or makes a new one (on-renewal). Default: keep."
-    )
-    mode: types.Mode | None = Field(None, description='File mode of the private key, at most "0640". Default: "0600".')
-
-
-KeyField = Annotated[Key | None, BeforeValidator(types.key_mapping, json_schema_input_type=KeyAlgorithm | Key)]
-
-
-class Keys(_Strict):
-    """What becomes of private keys beyond this machine."""
-
-    git: types.KeysInGit | None = Field(
-        None,
-        description="Whether the tree's .gitignore keeps private keys out of git (ignore, the default) "
-        "or not (commit): for throw-away fixtures, or for keys with a passphrase.",
-    )
-    protection: types.ProtectionKind | None = Field(
-        None,
-        description="How private keys are closed before they are written: age, for recipients, as key.pem.age; "
-        "or passphrase, as encrypted PKCS#8 in key.pem. Default: in clear.",
-    )
-    recipients: types.Recipients | None = Field(
-        None, description="For age: who can open the private keys, each an `age1...` or an `ssh-ed25519 AAAA...`."
-    )
-
-
-class NameConstraints(_Strict):
-    """Which names the certificates below a CA may carry (RFC 5280 4.2.1.10)."""
-
-    permitted: types.Bases = Field(
-        (),
-        description="DNS names (with all below them), IP networks, `URI:` and `email:` hosts that are allowed. "
-        "A kind that is not listed is not constrained.",
-    )
-    excluded: types.Bases = Field((), description="The same, forbidden. It wins over permitted.")
-
-
-class SnippetRequests(_Strict):
-    """What is rendered for whom: a field for each consumer that there is."""
-
-    def asked(self) -> Iterator[tuple[str, Options]]:
-        """Give the consumers that are asked for, with their options."""
-        return ((name, options) for name, options in self if isinstance(options, Options))
-
-
-def _snippets_model() -> type[SnippetRequests]:
-    asked: dict[str, Any] = {}
-    for name in consumer_names():
-        model: Any = options_model(name)
-        taken = Annotated[model, BeforeValidator(types.mapping_or_nothing, json_schema_input_type=model | None)]
-        asked[name] = (taken | None, Field(None, description=model.__doc__))
-    return create_model("Snippets", __base__=SnippetRequests, __doc__="What is rendered for whom.", **asked)
-
-
-if TYPE_CHECKING:
-    Snippets = SnippetRequests
-else:
-    Snippets = _snippets_model()
-
-_ConsumerName = Annotated[str, Field(json_schema_extra={"enum": list(consumer_names())})]
-SnippetsField = Annotated[
-    Snippets | None,
-    BeforeValidator(
-        types.snippet_mapping,
-        json_schema_input_type=_ConsumerName | list[_ConsumerName] | Snippets,
-    ),
-]
-
-
-class _Shared(_Strict):
+class _Shared(Strict):
     subject: Subject | None = Field(
-        None, description="Attributes of the distinguished name, merged one by one with the defaults."
+        None,
+        description="Attributes of the distinguished name, merged one by one with the defaults. Default: none.",
+        examples=[{"organization": "Shop BV", "country": "NL"}],
     )
     key: KeyField = Field(
-        None, description="Key algorithm, or a mapping with algorithm, rotation and mode. Default: ecdsa-p256."
+        None,
+        description="Key algorithm, or a mapping with algorithm, rotation and mode. Default: ecdsa-p256.",
+        examples=["ecdsa-p384"],
     )
     crl_distribution_points: types.Urls | None = Field(
-        None, description="URLs where the issuer's revocation list is found."
+        None,
+        description="URLs where the issuer's revocation list is found. Default: none.",
+        examples=["http://pki.shop.example/ca.crl"],
     )
-    ocsp: types.Urls | None = Field(None, description="URLs of the issuer's OCSP responder.")
-    ca_issuers: types.Urls | None = Field(None, description="URLs of the issuer's certificate.")
+    ocsp: types.Urls | None = Field(
+        None,
+        description="URLs of the issuer's OCSP responder. Default: none.",
+        examples=["http://ocsp.shop.example"],
+    )
+    ca_issuers: types.Urls | None = Field(
+        None,
+        description="URLs of the issuer's certificate. Default: none.",
+        examples=["http://pki.shop.example/ca.cer"],
+    )
 
 
 class Defaults(_Shared):
     """What every entry inherits unless it says otherwise."""
 
-    issuer: types.Name | None = Field(None, description="Issuer of end entities: a key of `cas`.")
+    issuer: types.Name | None = Field(
+        None, description="Issuer of end entities: a key of `cas`. Default: the only CA.", examples=["issuing"]
+    )
     validity: types.Duration | None = Field(
-        None, description="Validity of end entities: 90d, 12h, 1y (y = 365 d, w = 7 d)."
+        None,
+        description="Validity of end entities, in s, m, h, d, w (7 d) or y (365 d). Default: 1y.",
+        examples=["90d"],
     )
     renew_before: types.Window | None = Field(
-        None, description="Renewal window of end entities: a duration, or a percentage of the lifetime."
+        None,
+        description="Renewal window of end entities: a duration in s, m, h, d, w or y, or a percentage of the "
+        "lifetime. Default: a third.",
+        examples=["30d", "33%"],
     )
-    publish: types.Publish | None = Field(None, description="How the files of end entities come into sight.")
-    snippets: SnippetsField = Field(None, description="Configuration for end entities that name no snippets.")
+    publish: types.Publish | None = Field(
+        None,
+        description="How the files of end entities come into sight: each by itself (files), or all in one step behind "
+        "a link (symlink). Default: files.",
+        examples=["symlink"],
+    )
+    snippets: SnippetsField = Field(
+        None,
+        description="Configuration for end entities that name no snippets. Default: none.",
+        examples=[["nginx", "go"]],
+    )
 
 
 class _Entry(_Shared):
-    common_name: types.CommonName | None = Field(None, description="Common name. Default: the entry's name.")
+    common_name: types.CommonName | None = Field(
+        None, description="Common name. Default: the entry's name.", examples=["Shop"]
+    )
     issuer: types.Name | None = Field(
         None,
-        description="The CA that signs it: a key of `cas`. Optional where there is one CA. A CA without it is a root.",
+        description="The CA that signs it: a key of `cas`. A CA without it is a root. "
+        "Default: for an end entity the only CA.",
+        examples=["issuing"],
     )
     validity: types.Duration | None = Field(
         None,
-        description="How long it lasts: 90d, 12h, 1y (y = 365 d, w = 7 d). "
+        description="How long it lasts, in s, m, h, d, w (7 d) or y (365 d). "
         "Default: root 10y, intermediate 5y, end entity 1y.",
+        examples=["90d"],
     )
-    not_before: types.Moment | None = Field(None, description="A fixed first second, RFC 3339: 2027-01-01T00:00:00Z.")
+    not_before: types.Moment | None = Field(
+        None,
+        description="A fixed first second, as an RFC 3339 time. "
+        "Default: five minutes before its issue, at most a tenth of its validity.",
+        examples=["2027-01-01T00:00:00Z"],
+    )
     not_after: types.Moment | None = Field(
-        None, description="A fixed last second, RFC 3339, instead of `validity`. Then it is never renewed by time."
+        None,
+        description="A fixed last second, as an RFC 3339 time, instead of `validity`. Then it is never renewed by "
+        "time. Default: the end of `validity`.",
+        examples=["2027-12-31T23:59:59Z"],
     )
     renew_before: types.Window | None = Field(
         None,
-        description="How long before its end it is due: a duration, or a percentage of its own lifetime. "
-        "Default: a third.",
+        description="How long before its end it is due: a duration in s, m, h, d, w or y, or a percentage of its own "
+        "lifetime. Default: a third; for a CA longer where it issues for longer.",
+        examples=["30d", "33%"],
     )
     key_usage: types.Usages | None = Field(
-        None, description="Key usages in place of what the section implies, spelled as in RFC 5280: digitalSignature."
+        None,
+        description="Key usages, spelled as in RFC 5280. Default: what the section implies.",
+        examples=["digitalSignature"],
     )
     extended_key_usage: types.Purposes | None = Field(
-        None, description="Extended key usages in place of what the section implies: serverAuth, clientAuth."
+        None,
+        description="Extended key usages, spelled as in RFC 5280. Default: what the section implies.",
+        examples=[["serverAuth", "clientAuth"]],
     )
     trust: types.Texts | None = Field(
         None,
         description="The roots that it trusts for its peers: names in `cas`, or PEM files (an item with `/` or ending "
-        "in .pem). For a CA that you bring: the roots above it.",
+        "in .pem). For a CA that you bring: the roots above it. Default: the roots above those whom it meets.",
+        examples=[["root", "partner/root.pem"]],
     )
 
 
-class CertificateAuthority(_Entry):
+class CertificateAuthority(_Entry, json_schema_extra={"examples": [{"common_name": "Shop CA"}]}):
     """A certificate authority: a root, an intermediate, or one that you bring."""
 
     path_length: types.PathLength | None = Field(
         None,
         description="How many CAs may stand below it in a path. "
         "Default: none for a root, what the spec needs for an intermediate.",
+        examples=[1],
     )
     name_constraints: NameConstraints | None = Field(
-        None, description="Which names the certificates below it may carry."
+        None,
+        description="Which names the certificates below it may carry. Default: all.",
+        examples=[{"permitted": ["shop.example", "10.0.0.0/8"]}],
     )
     certificate: types.Text | None = Field(
         None,
         description="A CA that you bring: the PEM file of its certificate, followed by those above it. "
-        "Read, never written.",
+        "Read, never written. Default: certgen makes one.",
+        examples=["corporate/ca.pem"],
     )
     private_key: types.Text | None = Field(
-        None, description="The PEM file of its private key, where it is here. Read, never written."
+        None,
+        description="A CA that you bring: the PEM file of its private key, where it is here. Read, never written. "
+        "Default: it is not here.",
+        examples=["corporate/ca.key"],
     )
 
 
-class EndEntity(_Entry):
+class EndEntity(_Entry, json_schema_extra={"examples": [{"sans": ["api.shop.example"]}]}):
     """A server, a client or a peer."""
 
     sans: types.Sans | None = Field(
         None,
         description="Subject alternative names: DNS names, IP addresses, URIs, mail addresses. "
-        "A prefix DNS:, IP:, URI: or email: says the kind outright.",
+        "A prefix DNS:, IP:, URI: or email: says the kind outright. Default: none, for a client; others need one.",
+        examples=[["api.shop.example", "localhost", "127.0.0.1"], "spiffe://shop.example/checkout"],
     )
     public_key: types.Text | None = Field(
         None,
         description="A PEM public key or CSR beside the spec: the private key stays on its host, "
-        "and certgen writes certificate and trust only.",
+        "and certgen writes certificate and trust only. Default: certgen makes the key.",
+        examples=["checkout.csr"],
     )
     deploy_dir: types.Folder | None = Field(
-        None, description="Where this entry's folder will be on its host. Default: /etc/certgen/NAME."
+        None,
+        description="Where this entry's folder will be on its host. Default: /etc/certgen/NAME.",
+        examples=["/etc/shop/tls"],
     )
     publish: types.Publish | None = Field(
         None,
         description="How its files come into sight: each by itself (files), or all in one step behind the link "
         "`..data` (symlink), for programs that watch their folder. Default: files.",
+        examples=["symlink"],
     )
     snippets: SnippetsField = Field(
         None,
-        description="Configuration for the programs that read its files: names, [nginx, go], or names with options, "
-        "{nginx: {listen: 8443}}.",
+        description="Configuration for the programs that read its files: names, or names with options. Default: none.",
+        examples=[["nginx", "go"]],
     )
 
 
@@ -237,40 +197,105 @@ Members = Annotated[
 Inherited = Annotated[Defaults, BeforeValidator(types.mapping_or_nothing, json_schema_input_type=Defaults | None)]
 
 
+class KubernetesExport(Strict):
+    """What a cluster is to have: a kustomization of Secrets, and a ConfigMap with the trust anchors."""
+
+    namespace: types.Namespace | None = Field(
+        None,
+        description="The namespace of all of it. Default: the one in which it is applied.",
+        examples=["shop"],
+    )
+
+
+class Exports(Strict):
+    """Where else the tree goes."""
+
+    kubernetes: Annotated[
+        KubernetesExport | None,
+        BeforeValidator(types.mapping_or_nothing, json_schema_input_type=KubernetesExport | None),
+    ] = Field(None, description=f"{KubernetesExport.__doc__} Default: none.", examples=[{"namespace": "shop"}])
+
+
+ExportsField = Annotated[
+    Exports | None, BeforeValidator(types.mapping_or_nothing, json_schema_input_type=Exports | None)
+]
+
+
+class Keys(Strict):
+    """What becomes of private keys beyond this machine."""
+
+    git: types.KeysInGit | None = Field(
+        None,
+        description="Whether the tree's .gitignore keeps private keys out of git (ignore) or not (commit): "
+        "for throw-away fixtures, or for keys with a passphrase. Default: ignore.",
+        examples=["commit"],
+    )
+    protection: types.ProtectionKind | None = Field(
+        None,
+        description="How private keys are closed before they are written: age, for recipients, as key.pem.age; "
+        "or passphrase, as encrypted PKCS#8 in key.pem. Default: in clear.",
+        examples=["age"],
+    )
+    recipients: types.Recipients | None = Field(
+        None,
+        description="For age: who can open the private keys, each an `age1...` or an `ssh-ed25519 AAAA...`. "
+        "Default: none.",
+        examples=[["age1mp2snqz849uu8eslu7hevu59wqsfzv97fk2qc3lmcdpf70d0ycmqf8lctn"]],
+    )
+
+
 KeysField = Annotated[Keys, BeforeValidator(types.mapping_or_nothing, json_schema_input_type=Keys | None)]
 
 
-class Spec(_Strict):
+class Spec(Strict):
     """A spec of certgen, language version 1."""
 
-    version: types.Version = Field(description="Language version: 1. Defaults never move under a file that says 1.")
+    version: types.Version = Field(
+        description="Language version. Defaults never move under a file that says 1.", examples=[1]
+    )
     name: types.Name | None = Field(
         None,
         description="Name of the tree below the output folder. "
         "Default: the file's name without .yaml, .yml, .certgen.yaml.",
+        examples=["shop"],
     )
     defaults: Inherited = Field(
-        default_factory=Defaults, description="What every entry inherits unless it says otherwise."
+        default_factory=Defaults,
+        description="What every entry inherits unless it says otherwise. Default: nothing.",
+        examples=[{"subject": {"organization": "Shop BV"}, "validity": "90d"}],
     )
-    keys: KeysField = Field(default_factory=Keys, description="What becomes of private keys beyond this machine.")
-    ca: Authority | None = Field(None, description="Short for `cas: {ca: {...}}`, for a spec with one CA.")
-    cas: Authorities = Field({}, description="Certificate authorities by name.")
-    servers: Members = Field({}, description="Servers by name: serverAuth.")
-    clients: Members = Field({}, description="Clients by name: clientAuth.")
-    peers: Members = Field({}, description="Entries that are both server and client: serverAuth and clientAuth.")
-
-
-def json_schema() -> dict[str, Any]:
-    """Give the JSON Schema (draft 2020-12) of the language, for editors."""
-    schema = Spec.model_json_schema(mode="validation")
-    return {"$schema": SCHEMA_DIALECT, **_tightened(schema)}
-
-
-def _tightened(schema: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
-    """Refuse names outside the pattern, as the models do, and leave out titles that only repeat a field's name."""
-    if isinstance(schema, list):
-        return [_tightened(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    kept = {key: _tightened(value) for key, value in schema.items() if key != "title" or not isinstance(value, str)}
-    return {**kept, "additionalProperties": False} if "patternProperties" in kept else kept
+    keys: KeysField = Field(
+        default_factory=Keys,
+        description="What becomes of private keys beyond this machine. Default: in clear, and kept from git.",
+        examples=[{"protection": "passphrase"}],
+    )
+    exports: ExportsField = Field(
+        None,
+        description="Where else the tree goes. Default: nowhere.",
+        examples=[{"kubernetes": {"namespace": "shop"}}],
+    )
+    ca: Authority | None = Field(
+        None,
+        description="Short for `cas: {ca: {...}}`, for a spec with one CA. Default: none.",
+        examples=[{"common_name": "Shop CA"}],
+    )
+    cas: Authorities = Field(
+        {},
+        description="Certificate authorities by name. Default: none.",
+        examples=[{"root": {"validity": "10y"}, "issuing": {"issuer": "root"}}],
+    )
+    servers: Members = Field(
+        {},
+        description="Servers by name: serverAuth. Default: none.",
+        examples=[{"api": {"sans": ["api.shop.example", "localhost"]}}],
+    )
+    clients: Members = Field(
+        {},
+        description="Clients by name: clientAuth. Default: none.",
+        examples=[{"checkout": {"sans": "spiffe://shop.example/checkout"}}],
+    )
+    peers: Members = Field(
+        {},
+        description="Entries that are both server and client: serverAuth and clientAuth. Default: none.",
+        examples=[{"etcd-0": {"sans": ["etcd-0.shop.example"]}}],
+    )

@@ -108,6 +108,15 @@ Folder = Annotated[
 ]
 
 
+Namespace = Annotated[
+    str,
+    BeforeValidator(
+        fields.namespace,
+        json_schema_input_type=Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")],
+    ),
+]
+
+
 def snippet_mapping(value: object) -> object:
     """Read `snippets: [nginx, go]` as `snippets: {nginx: {}, go: {}}`."""
     match value:

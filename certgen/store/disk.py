@@ -44,6 +44,21 @@ def create(path: str | Path, content: bytes, mode: int) -> None:
     os.close(descriptor)
 
 
+def link(target: str, path: str) -> None:
+    """Make a new symbolic link.
+
+    Raises:
+        OSError: the disk refused, or has no such links.
+    """
+    try:
+        os.symlink(target, path)
+    except OSError as reason:
+        if reason.errno in {errno.EPERM, errno.ENOTSUP, errno.ENOSYS}:
+            message = "its file system has no symbolic links, without which `publish` can only be `files`"
+            raise OSError(reason.errno, message, path) from None
+        raise
+
+
 def open_log(path: Path) -> int:
     """Make a new file, closed to others, to which lines are appended, and give its descriptor."""
     return os.open(path, _CREATE | os.O_APPEND, PRIVATE_MODE)

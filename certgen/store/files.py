@@ -12,7 +12,7 @@ from typing import Final
 
 from certgen.diagnostics import CertgenError, error
 from certgen.model import NAME
-from certgen.publication import is_hidden
+from certgen.publication import LINK_NAME, is_generation, is_hidden, link_to
 from certgen.store.stamps import facts
 from certgen.tree import (
     ABSENT,
@@ -53,6 +53,21 @@ def read_file(path: str | Path, limit: int = MAXIMUM_FILE) -> FileState:
         let_go(descriptor)
         return _unopened(path, reason)
     return _read_opened(descriptor, found, limit)
+
+
+def read_entry_file(folder: Path, name: str) -> FileState:
+    """Read a file of an entry's folder, wherever that was copied, and also behind its one link.
+
+    Args:
+        folder: the entry's.
+        name: of the file, in that.
+    """
+    with suppress(OSError):
+        generation = os.readlink(folder / LINK_NAME)
+        is_ours = is_generation(generation) and os.readlink(folder / name) == link_to(name)
+        if is_ours and not (folder / generation).is_symlink():
+            return read_file(folder / generation / name)
+    return read_file(folder / name)
 
 
 def _read_opened(descriptor: int, found: os.stat_result, limit: int) -> FileState:

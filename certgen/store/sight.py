@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from certgen.publication import LINK_NAME, is_generation, is_hidden, link_to
 from certgen.store.files import MAXIMUM_FILE, read_file
 from certgen.store.stamps import facts
 from certgen.tree import (
@@ -87,14 +86,6 @@ class Sight:
             self._absent.discard(path)
         return target
 
-    def place(self, path: str) -> str:
-        """Give where a file of an entry stands now, whatever the generation in which its path is."""
-        section, entry, name = path.split("/", 2)
-        folder, name = f"{section}/{entry}", name.partition("/")[2] if is_hidden(name) else name
-        generation = self.target(f"{folder}/{LINK_NAME}") or ""
-        is_behind = is_generation(generation) and self.target(f"{folder}/{name}") == link_to(name)
-        return f"{folder}/{generation}/{name}" if is_behind else f"{folder}/{name}"
-
     def names_in(self, folder: str) -> list[str]:
         """Give the names in a folder; none where it cannot be looked into."""
         if self.fault_of_folder(folder) is not None:
@@ -103,6 +94,13 @@ class Sight:
             return os.listdir(f"{self._base}/{folder}")
         except OSError:
             return []
+
+    def files_below(self, folder: str) -> list[str]:
+        """Give the files below a folder, by their paths in the tree; links are not followed."""
+        if self.fault_of_folder(folder) is not None:
+            return []
+        found = [(here, name) for here, _, names in os.walk(f"{self._base}/{folder}") for name in names]
+        return [os.path.relpath(f"{here}/{name}", self._base) for here, name in found]
 
     def fault_of_folder(self, path: str) -> FileState | None:
         """Say what a file has in place of a folder above it; nothing where there are folders all the way."""

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from certgen.diagnostics import CertgenError, Diagnostic, error
-from certgen.journal import Journal, parse_journal
-from certgen.manifest import DamagedManifestError, Manifest, parse_manifest, render_manifest
-from certgen.publication import LINK_NAME, is_generation, is_hidden, latest_generation, link_to, next_generation
+from certgen.journal import Journal, extended, parse_journal
+from certgen.publication import LINK_NAME, is_generation, is_hidden, link_to, next_generation
 from certgen.store.files import is_there
 from certgen.store.sight import Looks, Sight
 from certgen.tree import (
@@ -22,7 +21,6 @@ from certgen.tree import (
     KEYS_NOTE,
     MANIFEST_FILE,
     MARK_NOTE,
-    PUBLIC_MODE,
     STAGING_FOLDER,
     FileKind,
     FileState,
@@ -69,6 +67,20 @@ class Tree:
         """Give where a file of an entry stands: in the generation in force, or where its name is."""
         found = self.read([path])[path]
         return _within(path, found.generation) if found.generation else path
+
+    def generations(self, folder: str) -> dict[str, FileState]:
+        """Read what stands in the generations of an entry's folder that are not in force.
+
+        Args:
+            folder: the entry's, relative to the tree.
+        """
+        self.journal()
+        in_force, names = self._generation(folder), set(self._sight.names_in(folder))
+        others = [name for name in names if is_generation(name) and name != in_force]
+        paths = {path for name in others for path in self._sight.files_below(f"{folder}/{name}")}
+        paths |= {path for path in self._staged if _generation_of(path, folder) not in {"", in_force}}
+        states = {path: self._look_ahead(path) for path in sorted(paths)}
+        return {path: state for path, state in states.items() if state.kind is not FileKind.ABSENT}
 
     def new_generation(self, folder: str) -> str:
         """Give a name in an entry's folder for a generation that is not there yet."""
@@ -215,8 +227,7 @@ class Tree:
             state = self._sight.look(f"{STAGING_FOLDER}/{self._staged[path]}", path)
         if state.kind is FileKind.ABSENT:
             state = self._sight.look(path)
-        extends = path == MANIFEST_FILE and self._journal is not None and self._journal.extends
-        return _extended(state, self._journal) if extends and self._journal is not None else state
+        return extended(state, self._journal) if path == MANIFEST_FILE and self._journal is not None else state
 
     def _behind(self, path: str, state: FileState) -> FileState:
         """Tell of what is no plain file what stands behind the one link of its entry's folder, if that is in force."""
@@ -231,11 +242,9 @@ class Tree:
         if is_hidden(name) or not (is_shown or state.kind is FileKind.ABSENT):
             return state
         generation = self._generation(folder)
-        if not generation and is_shown and self._look_ahead(f"{folder}/{LINK_NAME}").kind is FileKind.ABSENT:
-            # Without the one link, what it led to is still there.
-            generation = latest_generation(self._sight.names_in(folder))
         if not generation:
-            return replace(state, reason=f"{LINK_NAME} leads to no generation beside it") if is_shown else state
+            reason = f"{LINK_NAME} leads to no generation beside it"
+            return replace(state, reason=reason, is_shown=True) if is_shown else state
         behind = self._look_ahead(_within(path, generation))
         return replace(behind, generation=generation, is_shown=is_shown) if is_shown or behind.facts else state
 
@@ -256,11 +265,11 @@ class Tree:
         return self._sight.target(path)
 
     def _named(self, path: str) -> str:
-        """Give the name of a file in its entry's folder, where it stands in the generation in force."""
+        """Give the name of a file in its entry's folder, where it stands in the generation in force and is shown."""
         folder, name = _split(path)
         generation, _, rest = name.partition("/")
         is_in_force = rest and is_generation(generation) and generation == self._generation(folder)
-        return f"{folder}/{rest}" if is_in_force else path
+        return f"{folder}/{rest}" if is_in_force and self._target(f"{folder}/{rest}") == link_to(rest) else path
 
     def _nearest_closed(self, path: str) -> str:
         """Give the folder above a path that nobody may look into, or the path."""
@@ -279,6 +288,12 @@ def _split(path: str) -> tuple[str, str]:
     return f"{section}/{name}", file
 
 
+def _generation_of(path: str, folder: str) -> str:
+    """Give the generation in which a file of an entry's folder stands; nothing of any other file."""
+    name = path.removeprefix(f"{folder}/").partition("/")[0]
+    return name if path.startswith(f"{folder}/") and is_generation(name) else ""
+
+
 def _within(path: str, generation: str) -> str:
     folder, name = _split(path)
     return f"{folder}/{generation}/{name}"
@@ -292,12 +307,3 @@ def _refuse(reason: OSError) -> None:
 def _closed(path: Path, reason: str) -> Diagnostic:
     message = f"{path} cannot be looked at: {reason}"
     return error("unreadable", message, help="run certgen as its owner, or mend the permissions", where=str(path))
-
-
-def _extended(state: FileState, journal: Journal) -> FileState:
-    """Give the manifest with what the journal adds; one that cannot be read is left for the decision to rebuild."""
-    try:
-        manifest = Manifest() if state.kind is FileKind.ABSENT else parse_manifest(state.content)
-    except DamagedManifestError:
-        return state
-    return FileState(FileKind.FILE, state.mode or PUBLIC_MODE, render_manifest(journal.extend(manifest)))

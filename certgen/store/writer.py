@@ -21,7 +21,7 @@ from certgen.store import disk
 from certgen.store.files import READ_FLAGS, explained, is_there, let_go, read_file
 from certgen.store.interruptions import undisturbed
 from certgen.store.lock import PATIENT, Patience, hold
-from certgen.store.sight import MAXIMUM_NOTE, Sight
+from certgen.store.sight import MAXIMUM_NOTE
 from certgen.store.tree import Tree
 from certgen.tree import (
     JOURNAL_NOTE,
@@ -42,7 +42,9 @@ class FileWrite:
     content: bytes = field(repr=False)
     mode: int
     keep_old_as: str | None = None
-    """A path under which the file that stands there is kept; with a number after it where that is taken."""
+    """A path under which the file that it replaces is kept; with a number after it where that is taken."""
+    old: str | None = None
+    """Where that file stands, if not at the path of the new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,8 @@ class Writer:
                 staged[put.path] = str(self._number)
                 self._stage(put, f"{self._base}/{STAGING_FOLDER}/{staged[put.path]}")
             spares = {write.path: write.keep_old_as for write in writes if write.keep_old_as is not None}
-            batch = Batch(staged, spares, tuple(removes), lines or {})
+            olds = {write.path: write.old for write in writes if write.path in spares and write.old is not None}
+            batch = Batch(staged, spares, olds, tuple(removes), lines or {})
             with undisturbed():
                 self._append(log, batch, [staged[write.path] for write in writes])
                 staged = {}
@@ -218,7 +221,7 @@ class Writer:
                 case FileWrite():
                     disk.create(staged, write.content, write.mode)
                 case LinkWrite():
-                    os.symlink(write.target, staged)
+                    disk.link(write.target, staged)
 
     def _opened_log(self) -> int:
         """Open the journal, once in a run."""
@@ -258,7 +261,7 @@ class Writer:
                 changed.clear()
             with explained(f"{self._base}/{path}"):
                 if is_new or is_there(staged):
-                    self._move(path, staged, batch.spares.get(path), changed)
+                    self._move(path, staged, batch, changed)
         for path in batch.removes:
             with explained(self._root / path), suppress(FileNotFoundError):
                 for parent in Path(path).parents:
@@ -270,12 +273,12 @@ class Writer:
             folders = {str(disk.nearest_folder(Path(folder))) for folder in changed} if batch.removes else changed
             disk.sync(self._root, sorted(folders))
 
-    def _move(self, path: str, staged: str, spare: str | None, changed: set[str]) -> None:
+    def _move(self, path: str, staged: str, batch: Batch, changed: set[str]) -> None:
         """Put a staged file in its place."""
         final = f"{self._base}/{path}"
         disk.make_folder(self._root, path.rpartition("/")[0], changed)
-        if spare is not None:
-            disk.keep_second_name(self._root / Sight(self._root).place(path), self._root / spare)
+        if path in batch.spares:
+            disk.keep_second_name(self._root / batch.olds.get(path, path), self._root / batch.spares[path])
         with explained(final, is_exact=True):
             os.replace(staged, final)
 

@@ -10,7 +10,7 @@ from certgen.certificates import UnreadableError, parse_certificate, parse_certi
 from certgen.diagnostics import CertgenError, error
 from certgen.model import Certificate
 from certgen.sealing.passphrase import is_sealed
-from certgen.store.files import find_entry_folder, is_there, read_file
+from certgen.store.files import find_entry_folder, is_there, read_entry_file
 from certgen.tls.contexts import Credentials
 from certgen.tree import CERTIFICATE_FILE, KEY_FILE, SEALED_KEY_FILE, TRUST_FILE, FileKind, FileState
 
@@ -39,7 +39,7 @@ def load_identity(text: str, output: Path) -> Identity:
     folder = find_entry_folder(text, output)
     found: dict[str, FileState] = {}
     for name in (CERTIFICATE_FILE, KEY_FILE, TRUST_FILE):
-        state = read_file(folder / name)
+        state = read_entry_file(folder, name)
         if state.kind is not FileKind.FILE:
             reason = "is not there" if state.kind is FileKind.ABSENT else f"cannot be read: {state.reason}"
             help_ = "make it with `certgen apply`, on the machine that has the key" if name == KEY_FILE else None

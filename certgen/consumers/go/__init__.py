@@ -47,17 +47,19 @@ _REWRITTEN: Final = re.compile(r"(?<=://)[^/?#]*[^/?#A-Za-z0-9._:-][^/?#]*|#.*")
 """What net/url may write in another way than it has read it: a host that is not a plain one, and a fragment."""
 
 
-class GoOptions(Options):
+class GoOptions(Options, json_schema_extra={"examples": [{"allow": ["clients/checkout"]}]}):
     """A Go package for the entry's role, of the standard library alone."""
 
     allow: Addresses | None = Field(
         default=None,
-        description="The clients and peers that a server lets in, by address: [clients/checkout]. "
-        "Default: all whom its trust accepts.",
+        description="The clients and peers that a server lets in, by address. Default: all whom its trust accepts.",
+        examples=[["clients/checkout"]],
     )
     example: Switch = Field(
         default=False,
-        description="Whether a module is written around the package: an HTTPS server, an HTTPS client, or both.",
+        description="Whether a module is written around the package: an HTTPS server, an HTTPS client, or both. "
+        "Default: false.",
+        examples=[True],
     )
 
 

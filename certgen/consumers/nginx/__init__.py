@@ -31,7 +31,9 @@ class NginxOptions(ProxyOptions):
 
     standalone: Switch = Field(
         default=False,
-        description="Whether a whole nginx.conf is written too, which runs as it stands in the entry's folder.",
+        description="Whether a whole nginx.conf is written too, which runs as it stands in the entry's folder. "
+        "Default: false.",
+        examples=[True],
     )
 
 

@@ -46,17 +46,19 @@ _SHORT_NAMES: Final = {
 _ESCAPES: Final = {"'": "\\'", "\\": "\\\\", "\n": "\\n"}
 
 
-class NodeOptions(Options):
+class NodeOptions(Options, json_schema_extra={"examples": [{"allow": ["clients/checkout"]}]}):
     """A module of Node.js for the entry's role, without dependencies."""
 
     allow: Addresses | None = Field(
         default=None,
-        description="The clients and peers that a server lets in, by address: [clients/checkout]. "
-        "Default: all whom its trust accepts.",
+        description="The clients and peers that a server lets in, by address. Default: all whom its trust accepts.",
+        examples=[["clients/checkout"]],
     )
     example: Switch = Field(
         default=False,
-        description="Whether programs are written beside the module: an HTTPS server, an HTTPS client, or both.",
+        description="Whether programs are written beside the module: an HTTPS server, an HTTPS client, or both. "
+        "Default: false.",
+        examples=[True],
     )
 
 

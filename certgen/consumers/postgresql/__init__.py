@@ -32,36 +32,42 @@ _ROLES: Final = (("listen", True), ("users", True), ("upstream", False), ("serve
 """The options of one side, and whether that is the server's."""
 
 
-class PostgresqlOptions(Options):
+class PostgresqlOptions(Options, json_schema_extra={"examples": [{"allow": ["clients/checkout"]}]}):
     """A PostgreSQL server, or what connects to one by libpq."""
 
     listen: Listen | None = Field(
         None,
-        description="For a server: port, or address and port: 5432, 127.0.0.1:5432. "
-        "Default: what postgresql.conf says besides.",
+        description="For a server: port, or address and port. Default: what postgresql.conf says besides.",
+        examples=["127.0.0.1:5432"],
     )
     allow: Addresses | None = Field(
         None,
-        description="The clients and peers that a server lets in, by address: [clients/checkout]. "
+        description="The clients and peers that a server lets in, by address. "
         "Default: all whom its trust accepts, each as the database user of its common name.",
+        examples=[["clients/checkout"]],
     )
     users: dict[Text, Text] | None = Field(
         None,
-        description="The database users that those in `allow` are: {clients/checkout: shop}. "
-        "Default: the name of the entry, here checkout.",
+        description="The database users that those in `allow` are, by address. "
+        "Default: the name of the entry, checkout for clients/checkout.",
+        examples=[{"clients/checkout": "shop"}],
     )
     upstream: Upstream | None = Field(
         None,
-        description="For a client: the server that it connects to: db.shop.example:5432. "
+        description="For a client: host and port of the server that it connects to. "
         "Default: what the connection string says.",
+        examples=["db.shop.example:5432"],
     )
     server_name: HostName | None = Field(
         None,
         description="For a client whose `upstream` is an IP address: the name that the server's certificate must bear. "
         "Default: the host of `upstream`.",
+        examples=["db.shop.example"],
     )
     user: Text | None = Field(
-        None, description="For a client: the database user that it is. Default: the name of the entry."
+        None,
+        description="For a client: the database user that it is. Default: the name of the entry.",
+        examples=["shop"],
     )
 
 

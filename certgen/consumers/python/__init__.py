@@ -45,17 +45,19 @@ _LONG_NAMES: Final = {
 """What OpenSSL, which Python asks, calls each attribute, those that a CA of the user's may have among them."""
 
 
-class PythonOptions(Options):
+class PythonOptions(Options, json_schema_extra={"examples": [{"allow": ["clients/checkout"]}]}):
     """A Python module for the entry's role, of the standard library alone."""
 
     allow: Addresses | None = Field(
         default=None,
-        description="The clients and peers that a server lets in, by address: [clients/checkout]. "
-        "Default: all whom its trust accepts.",
+        description="The clients and peers that a server lets in, by address. Default: all whom its trust accepts.",
+        examples=[["clients/checkout"]],
     )
     example: Switch = Field(
         default=False,
-        description="Whether programs are written beside the module: an HTTPS server, an HTTPS client, or both.",
+        description="Whether programs are written beside the module: an HTTPS server, an HTTPS client, or both. "
+        "Default: false.",
+        examples=[True],
     )
 
 

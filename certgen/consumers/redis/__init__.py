@@ -19,13 +19,14 @@ _UNSAFE: Final = re.compile(r'["\\\x00-\x1f\x7f]')
 _PATTERN: Final = re.compile(r"[*?\[]")
 
 
-class RedisOptions(Options):
+class RedisOptions(Options, json_schema_extra={"examples": [{"listen": 6379}]}):
     """A Redis server, alone or one of several."""
 
     listen: Listen | None = Field(
         None,
-        description="Port, or address and port: 6379, 127.0.0.1:6379. Without an address, the `bind` of your "
-        "redis.conf holds. Default: 6379.",
+        description="Port, or address and port. Without an address, the `bind` of your redis.conf holds. "
+        "Default: 6379.",
+        examples=["127.0.0.1:6379"],
     )
 
 

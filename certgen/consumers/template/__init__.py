@@ -16,13 +16,16 @@ LARGEST: Final = 1024 * 1024
 """Bytes of what a template may make."""
 
 
-class TemplateOptions(Options):
+class TemplateOptions(Options, json_schema_extra={"examples": [{"file": "shop.conf.j2", "output": "shop.conf"}]}):
     """A jinja2 template of your own, for any other program."""
 
-    file: Text = Field(description="The template: a file beside the spec, such as my.conf.j2.")
-    output: FileName = Field(description="The name of what it makes, in the entry's folder: my.conf.")
+    file: Text = Field(description="The template: a file beside the spec.", examples=["shop.conf.j2"])
+    output: FileName = Field(description="The name of what it makes, in the entry's folder.", examples=["shop.conf"])
     allow: Addresses | None = Field(
-        None, description="For a server: the clients and peers that the template lets in, by address."
+        None,
+        description="For a server: the clients and peers that the template lets in, by address. "
+        "Default: all whom its trust accepts.",
+        examples=[["clients/checkout"]],
     )
 
     @property
