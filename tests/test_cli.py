@@ -26,6 +26,7 @@ REPOSITORY = Path(__file__).parent.parent
 ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8", "COLUMNS": "80"}
 COMMANDS = (
     "init", "validate", "plan", "apply", "verify", "inspect", "schema", "prove", "serve", "connect", "keys", "status",
+    "export",
 )  # fmt: skip
 SPEC = """
 version: 1
@@ -140,7 +141,7 @@ def test_each_command_explains_itself(settled: Shop, command: str) -> None:
     assert max(map(len, ran.out.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("command", [(), ("keys",)])
+@pytest.mark.parametrize("command", [(), ("keys",), ("export",)])
 def test_a_command_of_commands_alone_shows_its_help_as_it_is(settled: Shop, command: tuple[str, ...]) -> None:
     ran = settled.run(*command)
     shown = ran.out + ran.err

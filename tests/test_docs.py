@@ -33,7 +33,10 @@ def run(*arguments: str, folder: Path = REPOSITORY) -> str:
 
 @cache
 def help_of(command: str) -> str:
-    return run(command, "--help")
+    """Give the help of a command, and of the commands below it."""
+    text = run(command, "--help")
+    below = re.findall(r"^  ([a-z-]+)  ", text.partition("Commands:")[2], re.MULTILINE)
+    return "".join([text, *(run(command, name, "--help") for name in below)])
 
 
 def commands() -> set[str]:
@@ -154,6 +157,20 @@ def test_the_readme_names_the_metrics_that_there_are(tmp_path: Path) -> None:
     assert "x509_cert_not_after" in metrics
     section = README.split("## What is due, and when")[1].split("\n## ")[0]
     assert set(re.findall(r"`((?:x509_cert|certgen)_\w+)`", section)) == metrics
+
+
+def test_the_readme_shows_what_is_exported(tmp_path: Path) -> None:
+    (tmp_path / "specs").mkdir()
+    shutil.copy(REPOSITORY / "specs/quickstart.yaml", tmp_path / "specs")
+    section = README.split("## To cert-manager")[1].split("\n## ")[0]
+    command = "certgen export cert-manager specs/quickstart.yaml"
+    warnings = re.search(rf"^\$ {command} >\S+\n(.*?)^\$ kubectl", section, re.MULTILINE | re.DOTALL)
+    manifest = re.search(r"```yaml\n(.*?)```", section, re.DOTALL)
+    assert warnings is not None
+    assert manifest is not None
+    printed = run(*command.split()[1:], folder=tmp_path)
+    assert printed.endswith(warnings[1])
+    assert printed.count(f"---\n{manifest[1]}---\n") == 1
 
 
 def test_the_readme_shows_the_quickstart_as_it_is() -> None:
