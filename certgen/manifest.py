@@ -151,7 +151,7 @@ def _head(name: str) -> str:
 def _is_head(line: str) -> bool:
     try:
         return _head(json.loads(f"{line}{_END}")["name"]) == line
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return False
 
 

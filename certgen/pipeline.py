@@ -26,7 +26,7 @@ from certgen.manifest import NewerManifestError
 from certgen.model import Address, Bundle, Section
 from certgen.observe import observe, read_manifest
 from certgen.plan.decide import plan as decide
-from certgen.plan.notices import recovered
+from certgen.plan.notices import newer_manifest, recovered
 from certgen.plan.values import Plan, Requests
 from certgen.requests import find_address, parse_requests
 from certgen.signers.memory import MemoryKeyRing
@@ -207,9 +207,7 @@ def _observe(bundle: Bundle, tree: Tree, own_files: Iterable[Path], vouched: Vou
     try:
         read = read_manifest(own.get(MANIFEST_FILE, ABSENT), [*map(str, vouched.addresses)])
     except NewerManifestError:
-        place = str(tree.root / MANIFEST_FILE)
-        message = f"{place} was written by a later version of certgen"
-        raise CertgenError([error("newer-manifest", message, help="upgrade certgen", where=place)]) from None
+        raise CertgenError([newer_manifest(str(tree.root / MANIFEST_FILE))]) from None
     files = {**own, **read_entries(bundle, read[0], tree)}
     tree.refuse_closed({path: state for path, state in files.items() if not path.endswith(_KEY_PATHS)})
     return observe(

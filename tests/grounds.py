@@ -110,7 +110,7 @@ def assert_readers_only_read(ground: Ground, case: str) -> None:
     """
     proves = EVERY or case == COMPLETE or zlib.crc32(case.encode()) % 4 == 0
     before = look(ground.output)
-    answers = {command: ground.run(command).code for command in ("plan", "verify", *["prove"] * proves)}
+    answers = {command: ground.run(command).code for command in ("plan", "verify", "status", *["prove"] * proves)}
     inspected = ("shop/servers/api", "shop/cas/ca/key.pem", ".")
     answers |= {what: ground.inspect(what).code for what in inspected[0 if EVERY else 2 :]}
     assert set(answers.values()) <= {0, 1, 2}, answers

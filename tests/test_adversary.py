@@ -268,8 +268,9 @@ def test_a_text_of_a_tree_steers_no_terminal(scene: Scene, disturbance: str) -> 
     assert run("apply", *places).code == 0
     DISTURBANCES[disturbance](scene.tree)
     said = []
-    for command, form in product(("plan", "verify", "prove"), (["-v"], ["--json"])):
+    for command, form in product(("plan", "verify", "prove", "status"), (["-v"], ["--json"])):
         said.append(run(command, *places, *form))
+    said.append(run("status", *places, "--format", "prometheus"))
     said += [run("inspect", str(path), "-v") for path in scene.tree.rglob("*.pem") if path.is_file()]
     said.append(run("apply", "--prune", *places))
     for ran in said:
@@ -299,6 +300,7 @@ def test_a_certificate_beside_the_spec_steers_no_terminal(scene: Scene) -> None:
         ["init", "a", STEERING],
         ["plan", STEERING],
         ["plan", "--at", STEERING],
+        ["status", "--within", STEERING],
         ["plan", "--color", STEERING],
         ["apply", "--jobs", STEERING],
         ["inspect", STEERING, "-o", STEERING],

@@ -1,16 +1,12 @@
 """The real program, as a person or a pipeline meets it: exit codes, streams, JSON, colours, and no traceback ever."""
 
-import fcntl
 import json
 import os
-import pty
 import random
 import re
 import shutil
-import struct
 import subprocess
 import sys
-import termios
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,13 +17,17 @@ from typing import Any
 import pytest
 from grounds import EVERY
 from smuggling import obeyed
+from terminals import on_terminal
 
 from certgen.report.paint import printable
 
 PROGRAM = Path(sys.executable).with_name("certgen")
 REPOSITORY = Path(__file__).parent.parent
 ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8", "COLUMNS": "80"}
-COMMANDS = ("init", "validate", "plan", "apply", "verify", "inspect", "schema", "prove", "serve", "connect", "keys")
+COMMANDS = (
+    "init", "validate", "plan", "apply", "verify", "inspect", "schema", "prove", "serve", "connect", "keys", "status",
+    "export", "import",
+)  # fmt: skip
 SPEC = """
 version: 1
 ca: {common_name: Shop CA}
@@ -141,7 +141,7 @@ def test_each_command_explains_itself(settled: Shop, command: str) -> None:
     assert max(map(len, ran.out.splitlines())) <= 80
 
 
-@pytest.mark.parametrize("command", [(), ("keys",)])
+@pytest.mark.parametrize("command", [(), ("keys",), ("export",)])
 def test_a_command_of_commands_alone_shows_its_help_as_it_is(settled: Shop, command: tuple[str, ...]) -> None:
     ran = settled.run(*command)
     shown = ran.out + ran.err
@@ -640,6 +640,7 @@ def test_quiet_hides_no_json(settled: Shop) -> None:
         (["apply"], ["version", "command", "specs", "diagnostics"]),
         (["verify"], ["version", "command", "specs", "diagnostics"]),
         (["inspect", "servers/api", "cas/ca"], ["version", "command", "items", "diagnostics"]),
+        (["status"], ["version", "command", "specs", "diagnostics"]),
     ],
 )
 def test_every_command_speaks_json(settled: Shop, arguments: list[str], keys: list[str]) -> None:
@@ -653,11 +654,18 @@ def test_json_has_a_long_name_too(settled: Shop) -> None:
     assert settled.run("validate", "--format", "json").out == settled.run("validate", "--json").out
 
 
-FORMATS = {"markdown": ["plan"], "github": ["plan", "validate"], "sarif": ["plan", "validate"]}
+FORMATS = {
+    "markdown": ["plan"],
+    "github": ["plan", "validate"],
+    "sarif": ["plan", "validate"],
+    "prometheus": ["status"],
+}
+FOR_MISTAKES = [(command, form) for form in FORMATS for command in FORMATS[form] if form != "prometheus"]
+"""The formats that hold words, and the commands that take them."""
 
 
 @pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("command", ["validate", "plan", "apply", "verify", "prove", "inspect", "init"])
+@pytest.mark.parametrize("command", ["validate", "plan", "apply", "verify", "prove", "inspect", "init", "status"])
 def test_a_command_takes_the_formats_that_its_help_names(settled: Shop, command: str, form: str) -> None:
     named = form in settled.run(command, "--help").out
     assert named is (command in FORMATS[form])
@@ -678,7 +686,7 @@ def test_a_plan_in_a_format_ends_as_the_text_does(shop: Shop, form: str, begins:
         assert ran.out.startswith(begins)
 
 
-@pytest.mark.parametrize(("command", "form"), [(command, form) for form in FORMATS for command in FORMATS[form]])
+@pytest.mark.parametrize(("command", "form"), FOR_MISTAKES)
 def test_mistakes_of_a_spec_are_told_in_the_format_and_as_text(empty: Shop, command: str, form: str) -> None:
     empty.write(WRONG)
     ran = empty.run(command, "--format", form)
@@ -791,36 +799,6 @@ def test_there_is_colour_where_it_is_asked(settled: Shop) -> None:
     assert ANSI.sub("", ran.out) == settled.run("plan", "--at", "+300d").out
     assert "\x1b[31m\x1b[1merror[no-such-spec]\x1b[0m" in settled.run("plan", "no.yaml", "--color", "always").err
     assert "\x1b" not in settled.run("plan", "--json", "--color", "always").out
-
-
-def on_terminal(
-    folder: Path, *arguments: str, env: Mapping[str, str] | None = None, columns: int = 80
-) -> tuple[int, str]:
-    """Run the program on a terminal; give its exit code and all that the terminal got."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    scrubbed = {name: value for name, value in ENVIRONMENT.items() if name != "COLUMNS"}
-    process = subprocess.Popen(
-        [PROGRAM, *arguments],
-        cwd=folder,
-        env={**scrubbed, "TERM": "xterm-256color", **(env or {})},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    )
-    os.close(theirs)
-    content = b""
-    while True:
-        try:
-            piece = os.read(ours, 65536)
-        except OSError:
-            break
-        if not piece:
-            break
-        content += piece
-    os.close(ours)
-    return process.wait(60), content.decode().replace("\r\n", "\n")
 
 
 WIDE = """

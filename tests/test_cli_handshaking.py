@@ -1,18 +1,14 @@
 """`prove`, `serve` and `connect` as a person or a pipeline meets them: exit codes, streams, colours, signals, files."""
 
-import fcntl
 import json
 import os
-import pty
 import re
 import shutil
 import signal
 import socket
 import stat
-import struct
 import subprocess
 import sys
-import termios
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +18,7 @@ import pytest
 from programs import ask, eventually, free_port
 from proving import SHOP, Place, Ran, compiled
 from talking import ENVIRONMENT, MIXED, PROGRAM, Serving, World, make_world
+from terminals import on_terminal
 
 COMMANDS = ("prove", "serve", "connect")
 ANSI = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
@@ -201,36 +198,6 @@ def test_any_time_ends_with_an_exit_code(settled: World, at: str) -> None:
 
 
 # Terminals
-
-
-def on_terminal(
-    folder: Path, *arguments: str, env: Mapping[str, str] | None = None, columns: int = 80
-) -> tuple[int, str]:
-    """Run the program on a terminal; give its exit code and all that the terminal got."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    scrubbed = {name: value for name, value in ENVIRONMENT.items() if name != "COLUMNS"}
-    process = subprocess.Popen(
-        [PROGRAM, *arguments],
-        cwd=folder,
-        env={**scrubbed, "TERM": "xterm-256color", **(env or {})},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-    )
-    os.close(theirs)
-    content = b""
-    while True:
-        try:
-            piece = os.read(ours, 65536)
-        except OSError:
-            break
-        if not piece:
-            break
-        content += piece
-    os.close(ours)
-    return process.wait(60), content.decode().replace("\r\n", "\n")
 
 
 def test_a_terminal_gets_colours_and_the_same_words(settled: World) -> None:

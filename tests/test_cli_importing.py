@@ -206,9 +206,7 @@ def test_what_a_spec_cannot_say_is_told_once_for_each_entry(desk: Desk) -> None:
     ran = desk.take_over()
     assert ran.out == f"Wrote {desk.spec}: 4 entries, 4 adopted. `certgen plan {desk.spec}` says what would change.\n"
     (told,) = [line for line in ran.err.splitlines() if "clients/old-client has" in line]
-    assert told.startswith(
-        "warning[not-expressed]: clients/old-client has what its entry does not say: subject_changed"
-    )
+    assert told.startswith("warning[not-expressed]: clients/old-client has what its entry does not say: subject")
     assert "extKeyUsage none (spec: clientAuth)" in told
     assert "it stays as it is until it is due, or its entry is edited" in ran.err
     notes = desk.type("verify", "-v").err

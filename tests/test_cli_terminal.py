@@ -12,8 +12,8 @@ from certgen.cli import terminal
 class Screen(io.TextIOWrapper):
     """A stream that is a terminal, or says so."""
 
-    def __init__(self, *, is_terminal: bool) -> None:
-        super().__init__(io.BytesIO())
+    def __init__(self, *, is_terminal: bool, encoding: str = "utf-8") -> None:
+        super().__init__(io.BytesIO(), encoding=encoding)
         self._is_terminal = is_terminal
 
     def isatty(self) -> bool:
@@ -61,6 +61,30 @@ def test_a_terminal_is_as_wide_as_it_says_and_never_too_narrow(
     monkeypatch.setattr(sys, "__stdout__", sys.__stderr__)
     assert terminal.width(TERMINAL) == expected
     assert terminal.width(PIPE) is None
+
+
+@pytest.mark.parametrize(
+    ("stream", "locale", "expected"),
+    [
+        (TERMINAL, {"LANG": "en_US.UTF-8"}, True),
+        (TERMINAL, {"LANG": "C.utf8"}, True),
+        (TERMINAL, {"LC_ALL": "", "LC_CTYPE": "nl_NL.UTF-8@euro", "LANG": "C"}, True),
+        (TERMINAL, {"LC_ALL": "C", "LANG": "en_US.UTF-8"}, False),
+        (TERMINAL, {"LANG": "C"}, False),
+        (TERMINAL, {}, False),
+        (Screen(is_terminal=True, encoding="latin-1"), {"LANG": "en_US.UTF-8"}, False),
+        (PIPE, {"LANG": "en_US.UTF-8"}, False),
+        (None, {"LANG": "en_US.UTF-8"}, False),
+    ],
+)
+def test_blocks_are_for_a_terminal_of_utf_8(
+    monkeypatch: pytest.MonkeyPatch, stream: object, locale: dict[str, str], expected: bool
+) -> None:
+    for name in ("LC_ALL", "LC_CTYPE", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in locale.items():
+        monkeypatch.setenv(name, value)
+    assert terminal.draws_blocks(stream) is expected
 
 
 def test_a_look_says_all_that_bears_on_a_text(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,10 @@ def run(*arguments: str, folder: Path = REPOSITORY) -> str:
 
 @cache
 def help_of(command: str) -> str:
-    return run(command, "--help")
+    """Give the help of a command, and of the commands below it."""
+    text = run(command, "--help")
+    below = re.findall(r"^  ([a-z-]+)  ", text.partition("Commands:")[2], re.MULTILINE)
+    return "".join([text, *(run(command, name, "--help") for name in below)])
 
 
 def commands() -> set[str]:
@@ -64,8 +67,12 @@ def test_every_option_that_the_readme_names_exists_and_has_help() -> None:
 @pytest.mark.parametrize(
     ("sentence", "options", "expected"),
     [
-        ("`plan`, `verify`, `prove` and `inspect` take `--at TIME`", ["--at"], {"plan", "verify", "prove", "inspect"}),
-        ("`plan` and `apply` take:", ["--prune", "--renew", "--rekey", "--no-renew"], {"plan", "apply"}),
+        (
+            "`plan`, `verify`, `prove`, `inspect` and `status` take `--at TIME`",
+            ["--at"],
+            {"plan", "verify", "prove", "inspect", "status"},
+        ),
+        ("`plan` and\n`apply` take:", ["--prune", "--renew", "--rekey", "--no-renew"], {"plan", "apply"}),
     ],
 )
 def test_the_readme_says_truly_which_commands_take_an_option(
@@ -127,6 +134,43 @@ def test_the_readme_shows_what_the_formats_for_pull_requests_are(tmp_path: Path)
     assert [command.split()[2] for _, command, _ in shown] == ["markdown", "github"]
     for _, command, output in shown:
         assert run(*command.split(), folder=tmp_path) == output
+
+
+def test_the_readme_shows_the_status_of_a_spec_that_there_is(tmp_path: Path) -> None:
+    spec = tmp_path / "specs/separate-cas.yaml"
+    spec.parent.mkdir()
+    shutil.copy(REPOSITORY / "specs/separate-cas.yaml", spec)
+    run("apply", folder=tmp_path)
+    section = README.split("## What is due, and when")[1].split("\n## ")[0]
+    shown = re.search(r"```console\n\$ certgen (.*?)\n(.*?)```", section, re.DOTALL)
+    assert shown is not None
+    dates = r"[\d-]{10} [\d:]{5}Z"
+    assert len(re.findall(dates, shown[2])) == 6
+    assert re.sub(dates, "THEN", run(*shown[1].split(), folder=tmp_path)) == re.sub(dates, "THEN", shown[2])
+
+
+def test_the_readme_names_the_metrics_that_there_are(tmp_path: Path) -> None:
+    (tmp_path / "shop.yaml").write_text("version: 1\nca: {}\n")
+    run("apply", "shop.yaml", folder=tmp_path)
+    text = run("status", "shop.yaml", "--format", "prometheus", folder=tmp_path)
+    metrics = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
+    assert "x509_cert_not_after" in metrics
+    section = README.split("## What is due, and when")[1].split("\n## ")[0]
+    assert set(re.findall(r"`((?:x509_cert|certgen)_\w+)`", section)) == metrics
+
+
+def test_the_readme_shows_what_is_exported(tmp_path: Path) -> None:
+    (tmp_path / "specs").mkdir()
+    shutil.copy(REPOSITORY / "specs/quickstart.yaml", tmp_path / "specs")
+    section = README.split("## To cert-manager")[1].split("\n## ")[0]
+    command = "certgen export cert-manager specs/quickstart.yaml"
+    warnings = re.search(rf"^\$ {command} >\S+\n(.*?)^\$ kubectl", section, re.MULTILINE | re.DOTALL)
+    manifest = re.search(r"```yaml\n(.*?)```", section, re.DOTALL)
+    assert warnings is not None
+    assert manifest is not None
+    printed = run(*command.split()[1:], folder=tmp_path)
+    assert printed.endswith(warnings[1])
+    assert printed.count(f"---\n{manifest[1]}---\n") == 1
 
 
 def test_the_readme_shows_the_quickstart_as_it_is() -> None:

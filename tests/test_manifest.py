@@ -15,6 +15,7 @@ from certgen.manifest import (
     Manifest,
     ManifestEntry,
     NewerManifestError,
+    lines_of,
     parse_manifest,
     render_manifest,
 )
@@ -280,3 +281,13 @@ class TestMergingBranches:
         assert conflicts == 1
         with pytest.raises(DamagedManifestError):
             parse_manifest(merged)
+
+
+class TestLines:
+    def test_they_are_told_apart_by_their_addresses(self) -> None:
+        assert list(lines_of(render_manifest(manifest(ROOT, WEB)))) == ["cas/root", "servers/web"]
+
+    @pytest.mark.parametrize("nested", ['{"a":', "["])
+    def test_what_is_nested_too_deep_has_none(self, nested: str) -> None:
+        head = render_manifest(manifest(ROOT)).partition(b"\n")[0].decode()
+        assert lines_of(f'{head}"a":{nested * 100_000}'.encode()) == {}

@@ -38,7 +38,7 @@ def is_below(call: Call, *folders: Path) -> bool:
     return bool(call.paths) and all(any(path.is_relative_to(one) for one in folders) for path in call.paths)
 
 
-@pytest.mark.parametrize("command", ["apply", "plan", "verify", "prove"])
+@pytest.mark.parametrize("command", ["apply", "plan", "verify", "prove", "status"])
 def test_a_run_with_nothing_to_do_opens_nothing_for_writing_renames_nothing_and_changes_no_mode(
     shop: Shop, command: str
 ) -> None:
@@ -59,7 +59,7 @@ def test_a_run_without_a_stamp_writes_its_stamp_and_nothing_else(shop: Shop) -> 
     assert {path for call in writes for path in call.paths} <= notes | {shop.folder}, "\n".join(map(str, writes))
 
 
-@pytest.mark.parametrize("command", ["plan", "verify"])
+@pytest.mark.parametrize("command", ["plan", "verify", "status"])
 def test_a_command_that_only_reads_writes_nothing_where_something_is_to_be_done_either(
     shop: Shop, command: str
 ) -> None:

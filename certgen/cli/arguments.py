@@ -32,6 +32,18 @@ def moment(screen: Screen, command: str, at: str | None) -> datetime:
         screen.fail(command, (replace(problem, where="--at") for problem in reason.diagnostics))
 
 
+def within(screen: Screen, command: str, text: str | None) -> int | None:
+    """Give how near an end is told in any case, in seconds: that of `--within`, if it is given."""
+    if text is None:
+        return None
+    from certgen.status import parse_within
+
+    try:
+        return parse_within(text)
+    except CertgenError as reason:
+        screen.fail(command, (replace(problem, where="--within") for problem in reason.diagnostics))
+
+
 def wait(screen: Screen, command: str, text: str) -> float:
     """Give how long to wait for another run, in seconds."""
     from certgen.pipeline import parse_wait

@@ -10,14 +10,14 @@ from typing import Final
 
 import click
 
-from certgen.cli import commands, handshaking, importing, inspecting, keeping, proving
+from certgen.cli import commands, exporting, handshaking, importing, inspecting, keeping, proving, watching
 from certgen.cli.group import certgen
 from certgen.cli.screen import SOUND, UNKNOWN
 from certgen.cli.terminal import escape_what_cannot_be_encoded, flush
 from certgen.diagnostics import without_keys
 from certgen.report.paint import printable
 
-COMMANDS = (commands, handshaking, importing, inspecting, keeping, proving)
+COMMANDS = (commands, exporting, handshaking, importing, inspecting, keeping, proving, watching)
 """The modules that add their commands to the group by being imported."""
 
 

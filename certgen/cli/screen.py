@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO
 
 import click
 
-from certgen.cli.terminal import is_colored, width
+from certgen.cli.terminal import draws_blocks, is_colored, width
 from certgen.diagnostics import Diagnostic
 from certgen.report.formats import FORMATS, render
 from certgen.report.paint import Painter, Style, plain, printable
@@ -64,6 +64,11 @@ class Screen:
     def width(stream: TextIO) -> int | None:
         """Give a terminal's width in characters; None where the stream is none."""
         return width(stream)
+
+    @staticmethod
+    def draws_blocks(stream: TextIO) -> bool:
+        """Tell whether a stream is a terminal that shows more than ASCII."""
+        return draws_blocks(stream)
 
     def result(self, text: str) -> None:
         """Print a result."""

@@ -35,6 +35,19 @@ def width(stream: object) -> int | None:
     return max(NARROWEST, columns or FALLBACK_WIDTH)
 
 
+def draws_blocks(stream: object) -> bool:
+    """Tell whether a stream is a terminal that shows more than ASCII, by its encoding and by the locale.
+
+    The encoding alone does not tell: where the locale is C, Python takes UTF-8 all the same.
+    """
+    if not _is_terminal(stream):
+        return False
+    names = (os.environ.get(name) for name in ("LC_ALL", "LC_CTYPE", "LANG"))
+    locale = next((name for name in names if name), "")
+    encoding = getattr(stream, "encoding", None) or ""
+    return all("utf8" in name.lower().replace("-", "") for name in (locale, encoding))
+
+
 def look(stream: object, choice: str) -> str:
     """Name all of a stream that bears on how a text is written for it, in one word."""
     return f"{'colored' if is_colored(stream, choice) else 'plain'}-{width(stream) or 'unlimited'}"

@@ -45,6 +45,12 @@ def foreign_folder(name: str, fault: str) -> Diagnostic:
     return error("foreign-folder", fault, help=help_, where=name)
 
 
+def newer_manifest(place: str) -> Diagnostic:
+    """A tree was written by a certgen whose manifest this one does not understand."""
+    message = f"{place} was written by a later version of certgen"
+    return error("newer-manifest", message, help="upgrade certgen", where=place)
+
+
 def recovered(recovery: Recovery, root: str) -> tuple[Diagnostic, ...]:
     """Say what was made of an interrupted run, if there was one."""
     match recovery:

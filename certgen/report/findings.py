@@ -9,6 +9,7 @@ from certgen.diagnostics import Diagnostic
 from certgen.loading import LoadedSpec
 from certgen.plan.values import Plan
 from certgen.report.plan import plan_diagnostics
+from certgen.status import Status
 from certgen.tree import Observed
 
 
@@ -28,6 +29,8 @@ class SpecFindings:
     loaded: LoadedSpec
     decided: Decided | None = None
     """None where the spec alone was looked at."""
+    status: Status | None = None
+    """How its certificates stand, where that was asked."""
 
     @property
     def diagnostics(self) -> tuple[Diagnostic, ...]:

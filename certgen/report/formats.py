@@ -27,6 +27,7 @@ class Format:
 FORMATS: Final[Mapping[str, Format]] = {
     "markdown": Format("a comment on a pull request", frozenset({"plan"})),
     "github": Format("annotations of GitHub Actions", frozenset({"plan", "validate"})),
+    "prometheus": Format("metrics for node_exporter's textfile collector", frozenset({"status"})),
     "sarif": Format("SARIF 2.1.0 for code scanning", frozenset({"plan", "validate"})),
 }
 """By name, which is that of the module."""

@@ -13,6 +13,7 @@ from certgen.diagnostics import Diagnostic
 from certgen.plan.values import Change, Plan
 from certgen.prove.values import Challenge, Encounter, Proof, RollOut, Trial
 from certgen.report.plan import difference, plan_diagnostics
+from certgen.status import Standing, Status, lifetime_used
 
 VERSION: Final = 1
 
@@ -110,6 +111,17 @@ def roll_out(way: RollOut) -> dict[str, Any]:
     }
 
 
+def status(item: Status) -> dict[str, Any]:
+    """Give how the certificates of one tree stand, in the order of the table."""
+    return {
+        "name": item.name,
+        "output": str(item.folder),
+        "at": _moment(item.at),
+        "pressing": sum(standing.is_pressing for standing in item.standings),
+        "certificates": [_standing(standing, item.at) for standing in item.standings],
+    }
+
+
 def _meeting(one: Encounter) -> dict[str, Any]:
     return {
         "server": str(one.server),
@@ -141,6 +153,31 @@ def _trial(trial: Trial) -> dict[str, Any]:
         "refused_by": str(refusal.side) if refusal else None,
         "cause": str(refusal.cause) if refusal else None,
         "words": refusal.words if refusal else None,
+    }
+
+
+def _standing(standing: Standing, at: datetime) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "address": str(standing.address),
+        "file": standing.file,
+        "state": str(standing.state),
+        "pressing": standing.is_pressing,
+    }
+    certificate = standing.certificate
+    if certificate is None:
+        return body
+    left = certificate.not_after - at
+    return {
+        **body,
+        "not_before": _moment(certificate.not_before),
+        "not_after": _moment(certificate.not_after),
+        "renewal_due": _moment(standing.due) if standing.due else None,
+        "days_left": left.days,
+        "seconds_left": int(left.total_seconds()),
+        "lifetime_used": round(lifetime_used(certificate, at), 4),
+        "subject": str(certificate.subject),
+        "issuer": str(certificate.issuer),
+        "serial_number": f"{certificate.serial_number:x}",
     }
 
 
