@@ -178,6 +178,7 @@ system-programs:
 	command -v nginx >/dev/null || missing="$$missing nginx-light"; \
 	command -v tshark >/dev/null || missing="$$missing tshark"; \
 	command -v kubectl >/dev/null || missing="$$missing kubernetes-client"; \
+	command -v mkcert >/dev/null || missing="$$missing mkcert"; \
 	command -v rsync >/dev/null || missing="$$missing rsync"; \
 	command -v strace >/dev/null || missing="$$missing strace"; \
 	command -v faketime >/dev/null || missing="$$missing faketime"; \
