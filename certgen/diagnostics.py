@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -66,7 +66,7 @@ class Diagnostic:
     """One sentence, without a full stop."""
     help: str | None = None
     """What to do; the caret's label where there is a span."""
-    route: Route | None = None
+    route: Route | None = field(default=None, repr=False)
     """The place in the spec, before it is turned into a span."""
     at_key: bool = False
     """Whether the key itself is meant, not its value."""

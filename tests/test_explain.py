@@ -95,7 +95,7 @@ def test_a_field_like_no_other_gets_the_list_of_its_place(refusals: Refusals) ->
         "2:12 unknown-field: unknown field `colour` (known here: algorithm, rotation, mode)"
     ]
     (found,) = refusals("version: 1\ncolour: blue\n")
-    assert found.endswith("(known here: version, name, defaults, keys, ca, cas, servers, clients, peers)")
+    assert found.endswith("(known here: version, name, defaults, keys, exports, ca, cas, servers, clients, peers)")
 
 
 def test_a_proposal_is_a_field_of_the_same_place(refusals: Refusals) -> None:
