@@ -10,6 +10,7 @@ from typing import Any, Final
 from certgen.diagnostics import Diagnostic, Severity
 from certgen.model import NAME, Address, Certificate, Section
 from certgen.sealing.port import PrivateKey
+from certgen.spec.fields import is_device
 
 LONGEST_NAME: Final = 63
 """Characters that the name of an entry may have."""
@@ -70,6 +71,9 @@ def entry_name(wish: str) -> str:
     """Make the name of an entry of any text."""
     text = _LABEL.sub("-", wish.lower().replace("*", "wildcard"))
     text = re.sub(r"\.{2,}", ".", text)[:LONGEST_NAME].strip("._-")
+    if is_device(text):
+        stem, dot, rest = text.partition(".")
+        text = f"{stem}-1{dot}{rest}"[:LONGEST_NAME].rstrip("._-")
     return text if NAME.fullmatch(text) else "unnamed"
 
 
