@@ -35,6 +35,8 @@ def collect(source: Source) -> Collected | None:
     """
     try:
         data = json.loads(source.content)
+        # Half of a surrogate pair is no character, and no file can hold it.
+        json.dumps(data, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return None
     if not isinstance(data, dict) or not ({"CN", "hosts", "names"} & set(data)) or "signing" in data:
