@@ -27,6 +27,7 @@ from foreign.hierarchy import (
     make_ca,
     new_key,
 )
+from said import reports_of
 
 from certgen.importing.draft import Collected, Draft, Source
 from certgen.importing.pem import collect
@@ -168,6 +169,21 @@ def test_an_encrypted_key_is_told_and_its_certificate_comes_without_it() -> None
     assert told(found) == ["b.pem stays out: the private key is encrypted"]
 
 
+def test_no_variable_holds_a_private_key_when_reading_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("certgen.importing.pem.key_id", lambda _public_key: 1 // 0)
+    content = pem(ROOT, server()) + key_pem()
+    with pytest.raises(ZeroDivisionError) as caught:
+        read(content)
+    held = reports_of(caught.value)[1]
+    assert "found = _Found(" in held
+    assert key_pem().splitlines()[1].decode() not in held
+
+
+def test_many_beginnings_of_keys_are_read_in_no_time() -> None:
+    found = read(b"-----BEGIN PRIVATE KEY-----\n" * 30_000, b"-----BEGIN " + b" " * 1_000_000 + b"PRIVATE KEY-----")
+    assert len(told(found)) == 2
+
+
 def test_a_key_without_a_certificate_is_told() -> None:
     assert told(read(pem(ROOT), key_pem())) == [
         "b.pem stays out: no certificate that is taken over is for this private key"
@@ -180,9 +196,11 @@ def test_a_key_without_a_certificate_is_told() -> None:
         b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
         b"-----BEGIN CERTIFICATE-----",
         b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+        key_pem()[:-30],
+        b"".join(b"  " + line for line in key_pem().splitlines(keepends=True)),
         pem(server()).replace(b"BEGIN C", b"BEGIN TRUSTED C").replace(b"END C", b"END TRUSTED C"),
     ],
-    ids=["damaged", "cut", "key", "trusted"],
+    ids=["damaged", "cut", "key", "cut key", "indented key", "trusted"],
 )
 def test_what_cannot_be_read_is_told_and_the_rest_taken(content: bytes) -> None:
     found = read(pem(ROOT), content)

@@ -41,6 +41,11 @@ def test_nothing_that_is_read_is_touched(tmp_path: Path) -> None:
     assert take_snapshot(tmp_path) == before
 
 
+def test_what_was_read_is_not_shown(tmp_path: Path) -> None:
+    (tmp_path / "a.pem").write_bytes(b"secret")
+    assert repr(gather([tmp_path])) == f"[Gathered('{tmp_path}/a.pem')]"
+
+
 def test_paths_keep_the_order_in_which_they_are_named(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

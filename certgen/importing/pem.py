@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import PurePath
@@ -25,6 +26,12 @@ from certgen.sealing.port import PrivateKey
 
 _DER: Final = (".der", ".crt", ".cer")
 _BEGIN: Final = b"-----BEGIN "
+_LABEL: Final = rb"[A-Z0-9 ]{0,30}PRIVATE KEY-----"
+_PRIVATE_KEY: Final = re.compile(
+    rb"-----BEGIN " + _LABEL + rb"(?:(?!-----).)*-----END " + _LABEL + rb"[ \t]*(?:\r\n|\r|\n)?", re.DOTALL
+)
+_NO_KEY: Final = PrivateKey(b"")
+"""What stands for a private key that has no end."""
 
 
 @dataclass(slots=True)
@@ -63,17 +70,18 @@ def collect(sources: Iterable[Source]) -> Collected:
 
 
 def _read(source: Source, found: _Found) -> None:
-    content, suffix = source.content, PurePath(source.path).suffix.lower()
-    if _BEGIN not in content:
+    suffix = PurePath(source.path).suffix.lower()
+    if _BEGIN not in source.content:
         if suffix in _DER:
-            _take(encode_certificates([content]), source, found)
-        elif suffix == ".key" and is_private_key_der(content):
+            _take(encode_certificates([source.content]), source, found)
+        elif suffix == ".key" and is_private_key_der(source.content):
             _stay_out(source.path, "a private key in DER; a tree has them in PEM", "convert a copy of it", found)
         return
-    if b"CERTIFICATE-----" in content:
-        _take(content, source, found)
-    if b"PRIVATE KEY-----" in content:
-        for private_key in _key_blocks(PrivateKey(content)):
+    if b"CERTIFICATE-----" in source.content:
+        _take(_PRIVATE_KEY.sub(b"", source.content), source, found)
+    if b"PRIVATE KEY-----" in source.content:
+        # No variable of these holds a key in clear, so that no traceback shows one.
+        for private_key in [PrivateKey(block.group()) for block in _PRIVATE_KEY.finditer(source.content)] or [_NO_KEY]:
             _take_key(private_key, source, found)
 
 
@@ -96,20 +104,6 @@ def _take_key(private_key: PrivateKey, source: Source, found: _Found) -> None:
 
 def _stay_out(path: str, reason: str, help_: str, found: _Found) -> None:
     found.remarks.append(remark("not-imported", f"{path} stays out: {reason}", help_, path))
-
-
-def _key_blocks(private_key: PrivateKey) -> Iterator[PrivateKey]:
-    """Give the private keys of a file that may hold certificates, or parameters of curves, beside them."""
-    block: list[bytes] | None = None
-    for line in private_key.pem.splitlines(keepends=True):
-        is_edge = line.rstrip().endswith(b"PRIVATE KEY-----")
-        if is_edge and line.startswith(_BEGIN):
-            block = []
-        if block is not None:
-            block.append(line)
-        if is_edge and line.startswith(b"-----END ") and block is not None:
-            yield PrivateKey(b"".join(block))
-            block = None
 
 
 def _chosen(found: _Found) -> list[tuple[Certificate, str]]:
