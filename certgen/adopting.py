@@ -9,6 +9,7 @@ from typing import Final
 
 from certgen.diagnostics import CertgenError, Diagnostic, Severity, error
 from certgen.encoders.pem import encode_certificates
+from certgen.journal import Recovery
 from certgen.manifest import Manifest, ManifestEntry, digest, render_manifest
 from certgen.model import Address, Bundle, Certificate, Entry
 from certgen.plan.adoption import adoption_mark, differences
@@ -23,6 +24,7 @@ from certgen.tree import (
     IGNORE_FILE,
     KEY_FILE,
     KEYS_NOTE,
+    MACHINE_FOLDER,
     MANIFEST_FILE,
     PRIVATE_MODE,
     PUBLIC_MODE,
@@ -56,7 +58,8 @@ def refuse_tree(root: Path) -> None:
     Raises:
         CertgenError: a tree is there, and nothing in it is written over.
     """
-    if Tree(root).paths():
+    # What a run that failed has left of its lock is no tree.
+    if any(not path.startswith(f"{MACHINE_FOLDER}/") for path in Tree(root).paths()):
         message = f"{root} exists, and it is left as it is"
         raise CertgenError([error("exists", message, help="name another spec with `--to`", where=str(root))])
 
@@ -87,6 +90,8 @@ def adopt(bundle: Bundle, found: Mapping[Address, Found], root: Path) -> tuple[D
         FileWrite(KEYS_NOTE, "".join(f"{key}\n" for key in keys).encode(), PRIVATE_MODE),
     ]
     with writing(root) as writer:
+        if writer.recover() is Recovery.COMPLETED:
+            refuse_tree(root)
         writer.begin(bundle.name, extends=True)
         writer.commit(writes, lines=lines)
         writer.finish()

@@ -33,7 +33,7 @@ _KEYS: Final = {
     "RSA 2048": "rsa-2048", "RSA 3072": "rsa-3072", "RSA 4096": "rsa-4096",
 }  # fmt: skip
 _DEFAULT_SIZES: Final = {"EC": "256", "RSA": "2048", "ED25519": "256"}
-_UNSAID: Final = ("serial", "revoked", "filename")
+_UNSAID: Final = ("serial", "revoked")
 _SERVER, _CLIENT = ExtendedKeyUsage.SERVER_AUTH.value, ExtendedKeyUsage.CLIENT_AUTH.value
 
 
@@ -73,7 +73,7 @@ def _entry(document: dict[str, Any], path: str) -> Collected:
         subject=subject_of(attributes),
         issuer=subject_of(above) if above is not None else None,
     )
-    left = [name for name in _UNSAID if document.get(name) not in {None, "false"} and name != "filename"]
+    left = [name for name in _UNSAID if document.get(name) is not None and document[name] != "false"]
     left += ["key"] if _key(document) is None else []
     return Collected((draft,), tuple(unsaid(draft.wish, name, path) for name in left))
 

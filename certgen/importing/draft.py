@@ -10,6 +10,7 @@ from typing import Any, Final
 from certgen.diagnostics import Diagnostic, Severity
 from certgen.model import NAME, Address, Certificate, Section
 from certgen.sealing.port import PrivateKey
+from certgen.spec.fields import is_device
 
 LONGEST_NAME: Final = 63
 """Characters that the name of an entry may have."""
@@ -70,16 +71,20 @@ def entry_name(wish: str) -> str:
     """Make the name of an entry of any text."""
     text = _LABEL.sub("-", wish.lower().replace("*", "wildcard"))
     text = re.sub(r"\.{2,}", ".", text)[:LONGEST_NAME].strip("._-")
+    if is_device(text):
+        stem, dot, rest = text.partition(".")
+        text = f"{stem}-1{dot}{rest}"[:LONGEST_NAME].rstrip("._-")
     return text if NAME.fullmatch(text) else "unnamed"
 
 
 def spec_fields(entries: Mapping[Address, Draft]) -> dict[str, Any]:
     """Give the whole spec as the mapping that its file holds."""
-    by_subject = {draft.subject: address.name for address, draft in entries.items() if address.section is Section.CAS}
+    authorities = [(draft.subject, address.name) for address, draft in entries.items() if draft.section is Section.CAS]
+    by_subject = dict(authorities)
     written: dict[str, Any] = {"version": 1, **{str(section): {} for section in Section}}
     for address, draft in entries.items():
         # Where there is one CA it need not be said who signs.
-        issuer = by_subject.get(draft.issuer) if draft.issuer is not None and len(by_subject) > 1 else None
+        issuer = by_subject.get(draft.issuer) if draft.issuer is not None and len(authorities) > 1 else None
         own = {"issuer": issuer} if issuer is not None else {}
         written[str(address.section)][address.name] = _worded(address, {**own, **draft.fields})
     return {name: value for name, value in written.items() if value != {}}

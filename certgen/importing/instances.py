@@ -43,5 +43,4 @@ def _entry(instance: Any, path: str) -> Collected:  # noqa: ANN401 - whatever YA
 
 
 def _listed(value: Any) -> list[str]:  # noqa: ANN401 - whatever YAML holds
-    items = value if isinstance(value, list) else [] if value is None else [value]
-    return [str(item) for item in items]
+    return [item for item in (value if isinstance(value, list) else [value]) if isinstance(item, str) and item]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 import yaml
 
-_WIDTH: Final = 100
-"""Characters of a line, beyond which a list goes on in the next."""
+_WIDTH: Final = 100_000
+"""Characters of a line: no value goes on in the next."""
+_LINE_BREAKS: Final = re.compile("[\x85\u2028\u2029]")
+"""What YAML takes for the end of a line unless it is escaped."""
 
 
 def write_spec(fields: Mapping[str, Any]) -> bytes:
@@ -28,5 +31,12 @@ def write_spec(fields: Mapping[str, Any]) -> bytes:
 
 
 def _flow(value: Any) -> str:  # noqa: ANN401 - whatever a spec holds
-    text: str = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=_WIDTH * 1000, sort_keys=False)
-    return text.removesuffix("\n").removesuffix("\n...").rstrip()
+    def dump(*, is_ascii: bool) -> str:
+        text: str = yaml.safe_dump(
+            value, default_flow_style=True, allow_unicode=not is_ascii, width=_WIDTH, sort_keys=False
+        )
+        return text
+
+    text = dump(is_ascii=False)
+    text = dump(is_ascii=True) if _LINE_BREAKS.search(text) else text
+    return text.removesuffix("\n").removesuffix("\n...")

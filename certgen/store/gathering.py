@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from certgen.diagnostics import CertgenError, error
 from certgen.store.files import read_file
@@ -15,7 +15,18 @@ MOST_FILES: Final = 20_000
 _SUFFIXES: Final = frozenset({".pem", ".crt", ".cer", ".der", ".key", ".ca-bundle", ".json", ".yaml", ".yml"})
 
 
-def gather(paths: Iterable[Path]) -> list[tuple[str, bytes]]:
+class Gathered(NamedTuple):
+    """A file that was read; it may hold a private key, that no traceback shows."""
+
+    path: str
+    content: bytes
+
+    def __repr__(self) -> str:
+        """Name the file alone."""
+        return f"Gathered({self.path!r})"
+
+
+def gather(paths: Iterable[Path]) -> list[Gathered]:
     """Read files, and those below folders whose names end as certificates, keys and descriptions do.
 
     Args:
@@ -27,14 +38,14 @@ def gather(paths: Iterable[Path]) -> list[tuple[str, bytes]]:
     Raises:
         CertgenError: one is not there or cannot be read, or a folder has too many files.
     """
-    found: list[tuple[str, bytes]] = []
+    found: list[Gathered] = []
     for path in paths:
         for file in _below(path) if path.is_dir() else (path,):
             state = read_file(file.resolve())
             if state.kind is not FileKind.FILE:
                 reason = "does not exist" if state.kind is FileKind.ABSENT else f"cannot be read: {state.reason}"
                 raise CertgenError([error("unreadable", f"{file} {reason}", where=str(file))])
-            found.append((str(file), state.content))
+            found.append(Gathered(str(file), state.content))
     return found
 
 
