@@ -1068,8 +1068,9 @@ def hostile_cases(folder: Path, tree: Path) -> Cases:
 
 
 def test_two_hundred_hostile_runs_end_with_an_exit_code_and_no_traceback(tmp_path: Path, compiled: Path) -> None:
-    cases = hostile_cases(tmp_path, compiled)
-    assert len(cases) == 200
+    every = hostile_cases(tmp_path, compiled)
+    assert len(every) == 200
+    cases = every if EVERY else every[::3]
     answers = in_processes_of_their_own(cases)
     assert {answer.code for answer in answers} >= {0, 1, 2}
     assert faults(cases, answers) == []

@@ -79,12 +79,19 @@ def make_authority(
 
 
 def make(
-    desk: Desk, files: tuple[str, str], subject: str, extensions: str, signed_by: Sequence[str], *, days: int = 365
+    desk: Desk,
+    files: tuple[str, str],
+    subject: str,
+    extensions: str,
+    signed_by: Sequence[str],
+    *,
+    days: int = 365,
+    curve: str = "P-256",
 ) -> None:
     """Make a certificate as an openssl script does: a key, a request, a signature."""
     file, key = files
     (desk.source / file).parent.mkdir(exist_ok=True)
-    desk.openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key)
+    desk.openssl("genpkey", "-algorithm", "EC", "-pkeyopt", f"ec_paramgen_curve:{curve}", "-out", key)
     desk.openssl("req", "-new", "-key", key, "-subj", subject, "-out", "request.csr")
     (desk.source / "extensions").write_text(extensions)
     serial = [] if signed_by[0] == "-signkey" else ["-CAcreateserial"]
@@ -388,3 +395,44 @@ def test_json_tells_what_was_written(desk: Desk) -> None:
     told = json.loads(ran.out)
     assert (told["written"], told["entries"], told["adopted"]) == (str(desk.spec), 3, 3)
     assert {item["code"] for item in told["diagnostics"]} == {"not-expressed"}
+
+
+def test_a_key_that_a_spec_cannot_ask_for_stays_until_its_certificate_is_signed_again(desk: Desk) -> None:
+    make_authority(desk, "ca", "/CN=Shop Root", AUTHORITY)
+    signed_by = ["-CA", "ca.pem", "-CAkey", "ca-key.pem"]
+    make(desk, ("api.pem", "api-key.pem"), "/CN=api", "subjectAltName=DNS:api.test", signed_by, curve="P-224")
+    desk.take_over()
+    assert desk.type("plan").code == 0
+    plan = desk.type("plan", "--renew", "servers/api")
+    assert "key_algorithm_changed" in plan.out
+    assert desk.type("apply", "--renew", "servers/api").code == 0
+    assert desk.type("plan").code == 0
+    assert desk.type("verify").code == 0
+
+
+def test_a_name_that_no_client_can_ask_for_is_no_traceback(desk: Desk) -> None:
+    make_authority(desk, "ca", "/CN=Shop Root", AUTHORITY)
+    names = "extendedKeyUsage=serverAuth\nsubjectAltName=DNS:_srv._tcp.example,DNS:api.test"
+    make(desk, ("api.pem", "api-key.pem"), "/CN=api", names, ["-CA", "ca.pem", "-CAkey", "ca-key.pem"])
+    desk.take_over()
+    assert desk.type("plan").code == 0
+    assert desk.type("verify").code == 0
+
+
+def test_where_the_spec_cannot_be_written_there_is_no_tree_and_the_other_way_round(desk: Desk) -> None:
+    minica_layout(desk)
+    (desk.folder / "specs").write_text("a file")
+    assert desk.take_over().code == 2
+    assert not desk.output.exists()
+    (desk.folder / "specs").unlink()
+    desk.output.write_text("a file")
+    assert desk.take_over().code == 2
+    assert not desk.spec.exists()
+
+
+def test_what_is_too_long_to_be_a_certificate_is_passed_over_in_a_folder(desk: Desk) -> None:
+    minica_layout(desk)
+    (desk.source / "package-lock.json").write_text("x" * 2_000_000)
+    assert desk.take_over().code == 0
+    desk.spec.unlink()
+    assert desk.take_over(desk.source / "package-lock.json").code == 2

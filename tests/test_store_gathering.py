@@ -82,11 +82,13 @@ def test_what_is_no_file_is_an_error(tmp_path: Path) -> None:
     assert refusal(tmp_path / "pipe") == f"unreadable: {tmp_path}/pipe cannot be read: not a regular file"
 
 
-def test_a_file_that_is_too_large_is_an_error(tmp_path: Path) -> None:
+def test_a_file_that_is_too_large_is_passed_over_in_a_folder_and_an_error_where_it_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.pem").write_bytes(bytes(MAXIMUM_FILE))
     assert len(gather([tmp_path])[0][1]) == MAXIMUM_FILE
     (tmp_path / "a.pem").write_bytes(bytes(MAXIMUM_FILE + 1))
-    assert refusal(tmp_path) == f"unreadable: {tmp_path}/a.pem cannot be read: it has more than {MAXIMUM_FILE} bytes"
+    assert gather([tmp_path]) == []
+    reason = f"unreadable: {tmp_path}/a.pem cannot be read: it has more than {MAXIMUM_FILE} bytes"
+    assert refusal(tmp_path / "a.pem") == reason
 
 
 def test_a_folder_of_too_many_files_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

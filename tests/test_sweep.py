@@ -37,9 +37,9 @@ KILLS = {
     "sealing": 3,
     "rewrap": 2,
     "unsealing": 2,
-    "published": 4,
-    "publishing": 3,
-    "unpublishing": 3,
+    "published": 2,
+    "publishing": 1,
+    "unpublishing": 1,
 }
 FAILURES = {
     "first": 6,
@@ -54,9 +54,9 @@ FAILURES = {
     "sealing": 3,
     "rewrap": 2,
     "unsealing": 2,
-    "published": 4,
-    "publishing": 3,
-    "unpublishing": 3,
+    "published": 2,
+    "publishing": 1,
+    "unpublishing": 1,
 }
 NAMES = {scenario.name: scenario for scenario in SCENARIOS}
 

@@ -39,7 +39,7 @@ def import_(sources: tuple[Path, ...], spec: Path, output: Path, **options: Any)
     from certgen.importing.fitting import fit
     from certgen.importing.writing import write_spec
     from certgen.loading import load_text
-    from certgen.store.files import create_file
+    from certgen.store.files import create_file, discard_file
 
     try:
         collected = _collected(sources)
@@ -52,8 +52,12 @@ def import_(sources: tuple[Path, ...], spec: Path, output: Path, **options: Any)
             for address, draft in entries.items()
             if draft.certificate is not None
         }
-        notes = adopt(loaded.bundle, found, output / loaded.bundle.name) if found else ()
         create_file(spec, write_spec(fields))
+        try:
+            notes = adopt(loaded.bundle, found, output / loaded.bundle.name) if found else ()
+        except CertgenError:
+            discard_file(spec)
+            raise
     except CertgenError as reason:
         screen.fail("import", reason.diagnostics)
     _tell(screen, loaded, spec, len(found), (*collected.remarks, *left_out, *loaded.warnings, *notes))

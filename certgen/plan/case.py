@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from certgen.diagnostics import Diagnostic
@@ -36,6 +36,8 @@ class Case:
     """Whether the manifest lists it."""
     is_adopted: bool = False
     """Whether another program made its certificate, and nothing else is asked since it was adopted."""
+    key_if_signed: KeyVerdict | None = None
+    """What becomes of the private key of one that was adopted, once its certificate is signed again."""
     reasons: list[Reason] = field(default_factory=list)
     notices: list[Diagnostic] = field(default_factory=list)
 
@@ -70,6 +72,10 @@ class Case:
         self.reasons += () if self.is_adopted else compare_contents(self.certificate, self.entry.template)
         self.reasons += self._issuer_reasons(self.certificate)
         self.reasons += self._time_reasons(self.certificate, now, requests)
+        if self.reasons and self.key_if_signed is not None:
+            # What is signed again is as its entry asks, its key too.
+            self.key = self.key_if_signed
+            self.reasons += self.key.reasons
 
     def as_it_is(self, now: datetime) -> Projection:
         """Give what those below will meet where nothing is signed."""
@@ -172,4 +178,5 @@ def open_case(entry: Entry, observed: Observed, issuer: Projection | None, *, re
     )
     in_the_way = refused_link(entry, observed)
     verdict = judge_key(entry, evidence) if in_the_way is None else KeyVerdict(KeyFate.KEPT, obstacle=in_the_way)
-    return Case(entry, found, certificate, verdict, issuer, recorded is not None, adopted)
+    anew = judge_key(entry, replace(evidence, is_adopted=False)) if adopted and in_the_way is None else None
+    return Case(entry, found, certificate, verdict, issuer, recorded is not None, adopted, anew)

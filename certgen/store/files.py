@@ -176,6 +176,12 @@ def create_file(path: Path, content: bytes, mode: int = PUBLIC_MODE) -> None:
             file.write(content)
 
 
+def discard_file(path: Path) -> None:
+    """Remove a file that was written a moment ago for something that then could not be done."""
+    with explained(path):
+        path.unlink(missing_ok=True)
+
+
 def find_readable(text: str, output: Path) -> list[tuple[str, bytes]]:
     """Find the files that a person means and read them.
 

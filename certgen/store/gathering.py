@@ -42,6 +42,9 @@ def gather(paths: Iterable[Path]) -> list[Gathered]:
     for path in paths:
         for file in _below(path) if path.is_dir() else (path,):
             state = read_file(file.resolve())
+            if state.kind is FileKind.UNREADABLE and file != path:
+                # A folder has other things than certificates, and one that is too long is none.
+                continue
             if state.kind is not FileKind.FILE:
                 reason = "does not exist" if state.kind is FileKind.ABSENT else f"cannot be read: {state.reason}"
                 raise CertgenError([error("unreadable", f"{file} {reason}", where=str(file))])

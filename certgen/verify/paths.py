@@ -14,6 +14,7 @@ from cryptography.x509.verification import (
     Criticality,
     ExtensionPolicy,
     PolicyBuilder,
+    ServerVerifier,
     Store,
     VerificationError,
 )
@@ -86,13 +87,22 @@ def refusal_by_library(
         policy = policy.may_be_present(x509.SubjectAlternativeName, Criticality.AGNOSTIC, None)
         builder = builder.extension_policies(ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=policy)
     try:
-        if ExtendedKeyUsage.SERVER_AUTH in purposes and (subject := _subject_to_ask_for(path[0])) is not None:
-            builder.build_server_verifier(subject).verify(path[0], list(path[1:]))
+        if ExtendedKeyUsage.SERVER_AUTH in purposes and (verifier := _server_verifier(builder, path[0])) is not None:
+            verifier.verify(path[0], list(path[1:]))
         if ExtendedKeyUsage.CLIENT_AUTH in purposes:
             builder.build_client_verifier().verify(path[0], list(path[1:]))
     except VerificationError as reason:
         return str(reason)
     return None
+
+
+def _server_verifier(builder: PolicyBuilder, certificate: x509.Certificate) -> ServerVerifier | None:
+    """Ask for a name of a certificate; None where it has none, or one that no client can ask for."""
+    subject = _subject_to_ask_for(certificate)
+    try:
+        return builder.build_server_verifier(subject) if subject is not None else None
+    except ValueError:
+        return None
 
 
 def _faults_of_issuer(issuer: x509.Certificate, depth: int) -> Iterator[str]:
