@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from certgen.diagnostics import CertgenError, Diagnostic, Severity, error, position
-from certgen.kustomize import render_kustomization
+from certgen.exports.kustomization import render_kustomization
 from certgen.model import NAME, Bundle
 from certgen.rendering import render_snippets
 from certgen.spec.checks import check

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from certgen.diagnostics import CertgenError
-from certgen.exports.cert_manager.names import Names, find_namespace, label
+from certgen.exports.cert_manager.names import Names, find_namespace
+from certgen.exports.names import label
 from certgen.model import NAME, Address, AnchorFile, Section, TrustAnchor
 
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")

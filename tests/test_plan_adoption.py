@@ -81,7 +81,7 @@ EDITS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("fields", EDITS, ids=str)
+@pytest.mark.parametrize("fields", EDITS, ids=range(len(EDITS)))
 def test_an_edit_of_what_a_certificate_says_ends_it(fields: dict[str, Any]) -> None:
     assert not is_adopted(asking(SERVER, **fields), CERTIFICATE, recorded())
 

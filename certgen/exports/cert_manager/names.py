@@ -1,9 +1,4 @@
-"""Names that Kubernetes takes, for names that a spec takes, and no two alike.
-
-A name of an object is made of labels with dots between them (RFC 1123), a spec's names may have dots and underscores
-anywhere inside. Each of those becomes one label, so labels and names go together one to one:
-`shop.servers.api` is `servers/api` of the spec `shop`.
-"""
+"""The names of what one spec becomes in a cluster."""
 
 from __future__ import annotations
 
@@ -14,6 +9,7 @@ from hashlib import sha256
 from typing import Final
 
 from certgen.diagnostics import CertgenError, error
+from certgen.exports.names import label, object_name
 from certgen.model import Address, TrustAnchor
 
 LONGEST_NAME: Final = 253
@@ -21,23 +17,7 @@ LONGEST_NAME: Final = 253
 LONGEST_LABEL: Final = 63
 """Characters of a namespace's name."""
 
-_SEPARATORS: Final = "-._"
 _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)
-
-
-def label(name: str) -> str:
-    """Give the label of a spec's or an entry's name: the name itself where that is one and has no `--`.
-
-    Else hyphens stand in place of dots and underscores, and behind `--` a number says which was which, so that no two
-    names get one label.
-    """
-    readable = re.sub(f"[{_SEPARATORS}]", "-", name)
-    if readable == name and "--" not in name:
-        return name
-    number = 0
-    for separator in re.findall(f"[{_SEPARATORS}]", name):
-        number = number * len(_SEPARATORS) + _SEPARATORS.index(separator)
-    return f"{readable}--{number:x}"
 
 
 def find_namespace(spec: str, chosen: str | None) -> str:
@@ -62,7 +42,7 @@ class Names:
 
     def of(self, address: Address) -> str:
         """Give the name of an entry's Certificate and Secret, and of a CA's Issuer."""
-        return f"{label(self.spec)}.{address.section}.{label(address.name)}"
+        return object_name(self.spec, address)
 
     def self_signed(self, root: Address) -> str:
         """Give the name of the Issuer by which a root signs itself."""

@@ -6,20 +6,14 @@ A kustomization names files and holds none of their contents, so no private key 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from hashlib import sha256
-from typing import Final
 
 from certgen.diagnostics import Diagnostic, Severity
+from certgen.exports.names import label, object_name
 from certgen.model import Address, Bundle, Entry
 from certgen.spec.schema import Spec
 from certgen.tree import CERTIFICATE_FILE, KEY_FILE, TRUST_FILE, can_combine, first_line
-
-_LABEL: Final = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
-_SUBDOMAIN: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*", re.ASCII)
-"""What Kubernetes takes for a name (RFC 1123), its length aside: names of certgen's are shorter."""
 
 
 def render_kustomization(bundle: Bundle, spec: Spec) -> tuple[Bundle, tuple[Diagnostic, ...]]:
@@ -46,23 +40,11 @@ def render_kustomization(bundle: Bundle, spec: Spec) -> tuple[Bundle, tuple[Diag
         "  disableNameSuffixHash: true",
         "  labels:",
         "    app.kubernetes.io/managed-by: certgen",
-        *_section("secretGenerator", map(_secret, exported)),
+        *_section("secretGenerator", [_secret(bundle, entry) for entry in exported]),
         *_section("configMapGenerator", [_trust_anchors(bundle, roots)] if roots else []),
         "",
     )
     return replace(bundle, kustomization="\n".join(lines).encode()), tuple(_left_out(bundle))
-
-
-def resource_name(text: str) -> str:
-    """Give the name of an object of Kubernetes for a name of certgen's: itself, or like it with a digest behind.
-
-    Args:
-        text: what is to be named, of lower-case letters, digits, `.`, `_`, `-` and `/`.
-    """
-    name = text.replace("/", "-")
-    if _SUBDOMAIN.fullmatch(name):
-        return name
-    return f"{re.sub('[^a-z0-9]+', '-', name).strip('-')}-{sha256(text.encode()).hexdigest()[:8]}"
 
 
 def _section(name: str, items: Iterable[list[str]]) -> list[str]:
@@ -70,10 +52,10 @@ def _section(name: str, items: Iterable[list[str]]) -> list[str]:
     return [f"{name}:", *lines] if lines else []
 
 
-def _secret(entry: Entry) -> list[str]:
+def _secret(bundle: Bundle, entry: Entry) -> list[str]:
     files = {"tls.crt": CERTIFICATE_FILE, "tls.key": KEY_FILE, "ca.crt": TRUST_FILE}
     return [
-        f"  - name: {resource_name(str(entry.address))}",
+        f"  - name: {object_name(bundle.name, entry.address)}",
         "    type: kubernetes.io/tls",
         "    files:",
         *(f"      - {key}={entry.address}/{name}" for key, name in files.items()),
@@ -82,7 +64,7 @@ def _secret(entry: Entry) -> list[str]:
 
 def _trust_anchors(bundle: Bundle, roots: Iterable[Entry]) -> list[str]:
     return [
-        f"  - name: {resource_name(bundle.name)}-trust-anchors",
+        f"  - name: {label(bundle.name)}.trust-anchors",
         "    files:",
         *(f"      - {root.address.name}.crt={root.address}/{CERTIFICATE_FILE}" for root in roots),
     ]

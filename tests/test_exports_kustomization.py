@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 from base64 import b64decode
 from pathlib import Path
@@ -11,12 +10,14 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from click.testing import CliRunner
 from programs import require
 from sealed import make_person
 from shop import Shop, second_run
 
-from certgen.kustomize import resource_name
-from certgen.model import NAME
+from certgen.cli.group import certgen
+from certgen.exports.names import object_name
+from certgen.model import Address
 
 SPEC = """\
     version: 1
@@ -33,7 +34,12 @@ SPEC = """\
     peers:
       "1.2": {sans: [peer.shop.example]}
 """
-ADDRESSES = ("servers/api", "servers/web_1", "clients/checkout", "peers/1.2")
+ADDRESSES = {
+    "servers/api": "shop.servers.api",
+    "servers/web_1": "shop.servers.web-1--2",
+    "clients/checkout": "shop.clients.checkout",
+    "peers/1.2": "shop.peers.1-2--1",
+}
 FILE = "kustomization.yaml"
 
 
@@ -62,9 +68,9 @@ def trust_anchors(shop: Shop) -> dict[str, Any]:
 
 def test_each_end_entity_becomes_a_secret_of_what_stands_in_its_folder(shop: Shop) -> None:
     found = secrets(shop)
-    assert set(found) == {resource_name(address) for address in ADDRESSES}
+    assert set(found) == set(ADDRESSES.values())
     for address in ADDRESSES:
-        secret = found[resource_name(address)]
+        secret = found[ADDRESSES[address]]
         assert (secret["type"], secret["metadata"]["namespace"]) == ("kubernetes.io/tls", "shop")
         contents = {key: b64decode(value) for key, value in secret["data"].items()}
         files = {"tls.crt": "cert.pem", "tls.key": "key.pem", "ca.crt": "ca.pem"}
@@ -73,16 +79,16 @@ def test_each_end_entity_becomes_a_secret_of_what_stands_in_its_folder(shop: Sho
 
 def test_the_trust_anchors_are_the_roots(shop: Shop) -> None:
     found = trust_anchors(shop)
-    assert found["metadata"]["name"] == "shop-trust-anchors"
+    assert found["metadata"]["name"] == "shop.trust-anchors"
     assert found["data"] == {"root.crt": (shop.tree / "cas/root/cert.pem").read_text()}
 
 
 def test_it_is_what_kubectl_itself_makes_of_certificate_and_key(shop: Shop) -> None:
     folder = shop.tree / "servers/api"
-    command = ["create", "secret", "tls", "servers-api", "--dry-run=client", "-o", "yaml"]
+    command = ["create", "secret", "tls", "shop.servers.api", "--dry-run=client", "-o", "yaml"]
     files = ["--cert", str(folder / "cert.pem"), "--key", str(folder / "key.pem")]
     done = subprocess.run([require("kubectl"), *command, *files], capture_output=True, check=True)
-    made, ours = yaml.safe_load(done.stdout), secrets(shop)["servers-api"]
+    made, ours = yaml.safe_load(done.stdout), secrets(shop)["shop.servers.api"]
     assert (made["type"], made["kind"], made["apiVersion"]) == (ours["type"], ours["kind"], ours["apiVersion"])
     decoded = [{key: b64decode(item["data"][key]) for key in ("tls.crt", "tls.key")} for item in (made, ours)]
     assert decoded[0] == decoded[1]
@@ -92,7 +98,7 @@ def test_it_is_what_kubectl_itself_makes_of_certificate_and_key(shop: Shop) -> N
 def test_the_objects_are_those_of_the_schemas(shop: Shop, version: str) -> None:
     for item in built(shop.tree):
         kubernetes_validate.validate(item, version, strict=True)
-    spoilt = secrets(shop)["servers-api"]
+    spoilt = secrets(shop)["shop.servers.api"]
     spoilt["metadata"]["namespce"] = "shop"
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(spoilt, version, strict=True)
@@ -106,16 +112,12 @@ def test_no_private_key_is_written_a_second_time(shop: Shop) -> None:
 
 
 def test_a_renewal_needs_no_new_kustomization_and_what_is_built_follows(shop: Shop) -> None:
-    text, before = (shop.tree / FILE).read_bytes(), secrets(shop)["servers-web-1-" + digest("servers/web_1")]
+    text, before = (shop.tree / FILE).read_bytes(), secrets(shop)[ADDRESSES["servers/web_1"]]
     shop.compile("--rekey", "servers/web_1")
     assert (shop.tree / FILE).read_bytes() == text
-    after = secrets(shop)["servers-web-1-" + digest("servers/web_1")]
+    after = secrets(shop)[ADDRESSES["servers/web_1"]]
     assert after["data"]["tls.key"] != before["data"]["tls.key"]
     assert after["data"]["ca.crt"] == before["data"]["ca.crt"]
-
-
-def digest(address: str) -> str:
-    return resource_name(address).rpartition("-")[2]
 
 
 def test_a_second_run_does_nothing(shop: Shop) -> None:
@@ -127,7 +129,7 @@ def test_it_changes_with_the_entries_and_goes_with_the_export(shop: Shop) -> Non
     shop.write(SPEC.replace("      checkout: {}", "      checkout: {}\n      reporting: {}"))
     assert "kustomization.yaml  write   output_changed" in shop.judge("plan").out
     shop.compile()
-    assert "clients-reporting" in secrets(shop)
+    assert "shop.clients.reporting" in secrets(shop)
     shop.assert_settled()
     shop.write(SPEC.replace("    exports: {kubernetes: {namespace: shop}}\n", ""))
     assert "- kustomization.yaml  remove  orphaned not in the spec" in shop.judge("plan").out
@@ -187,26 +189,9 @@ def test_a_namespace_stays_a_text(shop: Shop, namespace: str) -> None:
     assert {item["metadata"]["namespace"] for item in built(shop.tree)} == {namespace}
 
 
-@pytest.mark.parametrize(
-    ("address", "name"),
-    [
-        ("servers/api", "servers-api"),
-        ("servers/a.b", "servers-a.b"),
-        ("servers/a-b", "servers-a-b"),
-        ("servers/a_b", None),
-        ("servers/a.-b", None),
-        ("servers/a-.b", None),
-        ("servers/a__b", None),
-    ],
-)
-def test_objects_have_names_that_kubernetes_takes(address: str, name: str | None) -> None:
-    found = resource_name(address)
-    assert NAME.fullmatch(address.partition("/")[2])
-    assert found == name or (name is None and re.fullmatch(r"servers-a-b-[0-9a-f]{8}", found))
-    made = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": found}}
-    kubernetes_validate.validate(made, "1.30", strict=True)
-
-
-def test_no_two_entries_share_an_object() -> None:
-    names = ["a_b", "a__b", "a-b", "a.b", "a.-b", "a-.b", "a--b", "a_-b"]
-    assert len({resource_name(f"servers/{name}") for name in names}) == len(names)
+def test_a_cluster_that_issues_by_itself_has_the_same_names(shop: Shop) -> None:
+    exported = CliRunner().invoke(certgen, ["export", "cert-manager", str(shop.spec)])
+    assert exported.exit_code == 0, exported.stderr
+    issued = [item for item in yaml.safe_load_all(exported.stdout) if item and item["kind"] == "Certificate"]
+    assert {item["spec"]["secretName"] for item in issued} >= set(ADDRESSES.values()) == set(secrets(shop))
+    assert {object_name("shop", Address.parse(address)) for address in ADDRESSES} == set(ADDRESSES.values())
