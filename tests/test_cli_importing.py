@@ -70,7 +70,7 @@ AUTHORITY = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cR
 
 
 def make_authority(
-    desk: Desk, name: str, subject: str, extensions: str, *, issuer: str = "", suffix: str = "-key", days: int = 365
+    desk: Desk, name: str, subject: str, extensions: str, *, issuer: str = "", suffix: str = "-key", days: int = 3650
 ) -> None:
     """Make a CA, which signs itself where no issuer is named."""
     key = f"{name}{suffix}.pem"
@@ -102,7 +102,7 @@ def make(
 def openssl_script(desk: Desk) -> None:
     """A root, an intermediate, and what they sign: a server with its chain in one file, a client of the oldest kind."""
     make_authority(desk, "ca", "/O=Shop/CN=Shop Root", AUTHORITY, suffix=".key")
-    make_authority(desk, "sub", "/O=Shop/CN=Shop Issuing", AUTHORITY, issuer="ca", suffix=".key")
+    make_authority(desk, "sub", "/O=Shop/CN=Shop Issuing", AUTHORITY, issuer="ca", suffix=".key", days=3640)
     server = "subjectAltName=DNS:api.test,IP:127.0.0.1\nextendedKeyUsage=serverAuth"
     issuing = ["-CA", "sub.pem", "-CAkey", "sub.key.pem"]
     make(desk, ("api.pem", "api.key.pem"), "/O=Shop/CN=api", server, issuing)
@@ -234,11 +234,11 @@ def test_the_spec_reads_as_a_person_would_write_it(desk: Desk) -> None:
             issuer: shop-root
             common_name: Shop Issuing
             subject: {organization: Shop}
-            validity: 365d
+            validity: 3640d
           shop-root:
             common_name: Shop Root
             subject: {organization: Shop}
-            validity: 365d
+            validity: 3650d
 
         servers:
           api:

@@ -74,6 +74,7 @@ def test_a_url_says_where_to_go_and_what_to_ask_for(url: str, target: Target) ->
         "ftp://127.0.0.1/",
         "https://",
         "https:///path",
+        f"https://{'a' * 64}.example/",
         "",
         "https://[::1/",
         "https://host:port/",

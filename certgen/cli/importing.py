@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @output_option
 @screen_options
 def import_(sources: tuple[Path, ...], spec: Path, output: Path, **options: Any) -> None:
-    """Write a spec for what is there, and take over its certificates and keys.
+    """Write a spec for what other programs made.
 
     SOURCE is a folder of PEM or DER files, such a file, a manifest of certyaml, an
     instances.yml, or a request of cfssl. Nothing of it is changed. Certificates and

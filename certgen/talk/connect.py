@@ -19,6 +19,8 @@ from certgen.talk.identity import Identity, peer_certificate
 from certgen.tls.causes import Cause, Refusal, Side, refusal_of_connection
 from certgen.tls.contexts import UnusableCredentialsError, Version, client_context
 
+LONGEST_LABEL: Final = 63
+"""Characters of a label of a DNS name."""
 SECONDS: Final = 10.0
 LARGEST_BODY: Final = 1024 * 1024
 """Bytes of a body that are shown."""
@@ -84,11 +86,17 @@ def parse_target(url: str, name: str | None = None) -> Target:
         host, port = parts.hostname, 443 if parts.port is None else parts.port
     except ValueError:
         host, port = None, 0
-    if not host or not port or parts.scheme != "https" or not url.isascii() or not url.isprintable() or " " in url:
+    is_text = url.isascii() and url.isprintable() and " " not in url
+    if not host or not port or parts.scheme != "https" or not is_text or not _can_be_asked_for(host):
         message = f"`{url}` is no https URL"
         raise CertgenError([error("bad-url", message, help="for example https://127.0.0.1:8443/", where="URL")])
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(host, port, path, name or host)
+
+
+def _can_be_asked_for(host: str) -> bool:
+    """Whether the labels of a host are as long as they may be (RFC 1035 2.3.4)."""
+    return all(len(label) <= LONGEST_LABEL for label in host.split("."))
 
 
 def connect(identity: Identity, target: Target, version: Version | None = None, keylog: Path | None = None) -> Answer:
