@@ -129,7 +129,7 @@ wheel: .venv/.dev
 	@tests/wheel.sh .venv/bin/python
 
 lowest: .venv-lowest/.made system-programs
-	@PATH="$(CURDIR)/.venv-lowest/bin:$$PATH" && pytest -q tests/test_pipeline.py tests/test_issue.py tests/test_store_tree.py
+	@PATH="$(CURDIR)/.venv-lowest/bin:$$PATH" && pytest -q tests/test_pipeline.py tests/test_issue.py tests/test_schema.py
 
 clean:
 	@rm -rf .venv .venv-lowest .mypy_cache .pytest_cache .ruff_cache .hypothesis .mutation .coverage .coverage.* build dist
