@@ -287,6 +287,8 @@ class Bundle:
     """Whether git may have the private keys."""
     kustomization: bytes = field(default=b"", repr=False)
     """What tells a cluster which files of the tree it is to have; empty where the spec asks for none."""
+    namespace: str | None = None
+    """Where in a cluster all of it is to be; None where the spec names none."""
     index: Mapping[Address, Entry] = field(init=False, repr=False, compare=False)
 
     end_entities: tuple[Entry, ...] = field(init=False, repr=False, compare=False)

@@ -127,7 +127,21 @@ def test_a_namespace_that_is_none_is_exit_2(shop: Shop, form: tuple[str, ...]) -
 def test_a_target_that_there_is_not_is_exit_2(shop: Shop) -> None:
     ran = shop.type("export", "vault", "shop.yaml")
     assert (ran.code, ran.out) == (2, "")
-    assert "No such command 'vault'" in ran.err
+    assert ran.err.splitlines()[-1] == "Error: No such command 'vault'."
+
+
+def test_a_target_that_is_misspelt_is_exit_2_with_the_one_that_is_meant(shop: Shop) -> None:
+    ran = shop.type("export", "cert-manger", "shop.yaml")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err.splitlines()[-1] == "Error: No such command 'cert-manger'. Did you mean 'cert-manager'?"
+
+
+def test_the_namespace_of_the_spec_is_that_of_the_manifests_too(shop: Shop) -> None:
+    shop.write(SPEC + "    exports: {kubernetes: {namespace: prod}}\n")
+    (spec,) = json.loads(shop.type("export", "cert-manager", "shop.yaml", "--json").out)["specs"]
+    assert spec["namespace"] == "prod"
+    (spec,) = json.loads(shop.type("export", "cert-manager", "shop.yaml", "--json", "--namespace", "test").out)["specs"]
+    assert spec["namespace"] == "test"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from certgen.diagnostics import CertgenError
 from certgen.exports.cert_manager.names import Names, find_namespace
 from certgen.exports.names import label
-from certgen.model import NAME, Address, AnchorFile, Section, TrustAnchor
+from certgen.model import NAME, Address, AnchorFile, Bundle, Section, TrustAnchor
 
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 SUBDOMAIN = re.compile(rf"{LABEL.pattern}(\.{LABEL.pattern})*")
@@ -103,22 +103,29 @@ def test_a_bundle_with_files_or_with_very_many_roots_is_named_by_a_digest() -> N
 
 
 @pytest.mark.parametrize(
-    ("spec", "chosen", "expected"),
-    [("shop", None, "shop"), ("shop.eu", None, "shop-eu--1"), ("shop", "staging-2", "staging-2")],
+    ("spec", "asked", "chosen", "expected"),
+    [
+        ("shop", None, None, "shop"),
+        ("shop.eu", None, None, "shop-eu--1"),
+        ("shop", "staging", None, "staging"),
+        ("shop", "staging", "live-2", "live-2"),
+    ],
 )
-def test_a_namespace_is_chosen_or_the_specs_name(spec: str, chosen: str | None, expected: str) -> None:
-    assert find_namespace(spec, chosen) == expected
+def test_a_namespace_is_chosen_or_the_specs_or_its_name(
+    spec: str, asked: str | None, chosen: str | None, expected: str
+) -> None:
+    assert find_namespace(Bundle(spec, "shop.yaml", (), namespace=asked), chosen) == expected
 
 
 @pytest.mark.parametrize("chosen", ["", "Shop", "shop_1", "a.b", "-a", "a-", "a" * 64, "a b", "é", "a\n"])
 def test_what_is_no_namespace_is_refused(chosen: str) -> None:
     with pytest.raises(CertgenError) as reason:
-        find_namespace("shop", chosen)
+        find_namespace(Bundle("shop", "shop.yaml", ()), chosen)
     (found,) = reason.value.diagnostics
     assert (found.code, found.where, found.help) == ("bad-namespace", "--namespace", "name one with `--namespace`")
 
 
 def test_a_spec_whose_name_fits_no_namespace_asks_for_one() -> None:
     with pytest.raises(CertgenError, match="cannot be a namespace"):
-        find_namespace(f"a.{'b' * 61}", None)
-    assert find_namespace("b" * 63, None) == "b" * 63
+        find_namespace(Bundle(f"a.{'b' * 61}", "shop.yaml", ()), None)
+    assert find_namespace(Bundle("b" * 63, "shop.yaml", ()), None) == "b" * 63

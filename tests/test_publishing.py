@@ -245,7 +245,10 @@ def test_without_the_one_link_the_last_generation_is_found_again(shop: Shop) -> 
     before = pair(api(shop))
     (api(shop) / "..data").unlink()
     assert "servers/api  write   missing ..data" in shop.judge("plan").out
-    assert shop.judge("verify").code == 1
+    found = shop.judge("verify")
+    message = "servers/api has no file to be seen: ..data leads to no generation beside it"
+    assert found.err.splitlines()[0] == f"error[publication]: {message}"
+    assert (found.code, found.out.splitlines()[-1]) == (1, "shop: one finding")
     shop.compile()
     assert pair(api(shop)) == before
     demand_linked(shop)

@@ -222,6 +222,8 @@ def test_a_link_in_the_place_of_a_file_is_not_followed(copy: Copy) -> None:
     path.rename(path.with_name("moved.pem"))
     path.symlink_to("moved.pem")
     assert copy.findings() == [("file-unreadable", "servers/api/cert.pem")]
+    (found,) = (item for item in copy.found() if item.is_error)
+    assert found.message == "servers/api/cert.pem cannot be read: a symbolic link, which is not followed"
 
 
 def test_a_key_that_is_encrypted_cannot_be_read(copy: Copy) -> None:

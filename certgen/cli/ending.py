@@ -38,9 +38,8 @@ class _Signals:
 
     def __enter__(self) -> Self:
         self._hook = sys.unraisablehook
-        self._before = {number: signal.getsignal(number) for number in (*_ENDS, signal.SIGALRM)}
+        self._before = {number: signal.getsignal(number) for number in _ENDS}
         sys.unraisablehook = self._look
-        signal.signal(signal.SIGALRM, self._give_again)
         for number in _ENDS:
             if self._before[number] is not signal.SIG_IGN:
                 signal.signal(number, self._take)
@@ -49,7 +48,8 @@ class _Signals:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        if signal.SIGALRM in self._before:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, action in self._before.items():
             signal.signal(number, signal.SIG_DFL if action is None else action)
         sys.unraisablehook = self._hook
@@ -68,6 +68,7 @@ class _Signals:
     def _look(self, lost: UnraisableHookArgs) -> None:
         # A signal may come while a finalizer or a weak reference's callback runs, from which no exception gets out.
         if isinstance(lost.exc_value, EndedError):
+            self._before.setdefault(signal.SIGALRM, signal.signal(signal.SIGALRM, self._give_again))
             signal.setitimer(signal.ITIMER_REAL, _ANEW)
         else:
             self._hook(lost)

@@ -44,7 +44,8 @@ def render_kustomization(bundle: Bundle, spec: Spec) -> tuple[Bundle, tuple[Diag
         *_section("configMapGenerator", [_trust_anchors(bundle, roots)] if roots else []),
         "",
     )
-    return replace(bundle, kustomization="\n".join(lines).encode()), tuple(_left_out(bundle))
+    rendered = replace(bundle, kustomization="\n".join(lines).encode(), namespace=asked.namespace)
+    return rendered, tuple(_left_out(bundle))
 
 
 def _section(name: str, items: Iterable[list[str]]) -> list[str]:

@@ -31,9 +31,9 @@ from certgen.tree import (
     ignore_file,
 )
 from certgen.verify.contents import faults_of_contents
-from certgen.verify.keys import KeyAudit, finding
+from certgen.verify.keys import KeyAudit, finding, unreadable
 from certgen.verify.lint import lint
-from certgen.verify.ownership import is_known, judge_kustomization, judge_publication
+from certgen.verify.ownership import is_known, is_out_of_sight, judge_kustomization, judge_publication
 from certgen.verify.paths import Fault, faults_of_path, refusal_by_library
 
 
@@ -73,20 +73,22 @@ class _Audit:
                 "run `certgen apply`",
             )
             return
-        for entry in self._bundle.entries:
+        seen = [entry for entry in self._bundle.entries if not is_out_of_sight(entry, self._state)]
+        for entry in seen:
             if entry.supplied is not None:
                 self._certificates[entry.address] = [_load(c) for c in entry.supplied.path]
             else:
                 yield from self._read_certificates(entry)
-        for entry in self._bundle.entries:
+        for entry in seen:
             if entry.supplied is None and entry.address in self._certificates:
                 yield from self._judge(entry, self._certificates[entry.address])
-            yield from self._keys.judge_generations(entry, self._paths)
             if entry.supplied is None and entry.public_key is None:
                 certificates = self._certificates.get(entry.address)
                 yield from self._keys.judge(entry, certificates[0] if certificates else None)
             yield from self._judge_artifacts(entry)
+        for entry in self._bundle.entries:
             yield from judge_publication(entry, self._state)
+            yield from self._keys.judge_generations(entry, self._paths)
         yield from self._judge_serials()
         yield from self._judge_tree()
 
@@ -100,7 +102,7 @@ class _Audit:
         if found:
             self._certificates[entry.address] = found
         else:
-            yield finding("file-unreadable", f"{path} holds no certificate that can be read", path)
+            yield unreadable(path, state, "certificate")
 
     def _judge(self, entry: Entry, certificates: list[x509.Certificate]) -> Iterator[Diagnostic]:
         address, own = str(entry.address), certificates[0]
@@ -195,7 +197,7 @@ class _Audit:
             return
         certificates = _parse(state)
         if not certificates:
-            yield finding("file-unreadable", f"{path} holds no certificate that can be read", path)
+            yield unreadable(path, state, "certificate")
             return
         yield from self._judge_bytes(path, certificates)
         found = {certificate.fingerprint(_SHA256) for certificate in certificates}

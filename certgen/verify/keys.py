@@ -32,6 +32,20 @@ def finding(code: str, message: str, where: str, help_: str | None = None) -> Di
     return Diagnostic(Severity.ERROR, code, message, help=help_, where=where)
 
 
+def unreadable(path: str, state: FileState, kind: str) -> Diagnostic:
+    """Make the finding of a file that should hold something and does not, or cannot be read at all.
+
+    Args:
+        path: the file, relative to the tree.
+        state: what was found there; something.
+        kind: what the file is for, in the singular.
+    """
+    if state.kind is FileKind.FILE:
+        return finding("file-unreadable", f"{path} holds no {kind} that can be read", path)
+    message = f"{path} cannot be read: {state.reason or state.kind.value}"
+    return finding("file-unreadable", message, path, "`certgen plan` says what would become of it")
+
+
 @dataclass(frozen=True, slots=True)
 class KeyAudit:
     """Judges the private keys of one tree, one after the other.
@@ -65,7 +79,7 @@ class KeyAudit:
         if entry.key.protection is not None:
             yield self._sealed(entry, entry.key.protection, path)
         else:
-            yield from _in_clear(path, state.content, certificate)
+            yield from _in_clear(path, state, certificate)
 
     def judge_generations(self, entry: Entry, paths: Iterable[str]) -> Iterator[Diagnostic]:
         """Judge the private keys that stand in generations which are not in force.
@@ -120,11 +134,11 @@ def _mode_faults(entry: Entry, path: str, state: FileState) -> Iterator[Diagnost
         yield finding("key-mode", message, path, "`certgen apply` mends it, unless the file has a second name")
 
 
-def _in_clear(path: str, content: bytes, certificate: x509.Certificate | None) -> Iterator[Diagnostic]:
+def _in_clear(path: str, state: FileState, certificate: x509.Certificate | None) -> Iterator[Diagnostic]:
     try:
-        key = serialization.load_pem_private_key(content, None)
+        key = serialization.load_pem_private_key(state.content, None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        yield finding("file-unreadable", f"{path} holds no private key that can be read", path)
+        yield unreadable(path, state, "private key")
         return
     public = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     if certificate is not None and objects.public_key_der(certificate.public_key()) != public:

@@ -26,8 +26,18 @@ StateOf = Callable[[str], FileState]
 """Gives what was found at a path of the tree."""
 
 
+def is_out_of_sight(entry: Entry, state_of: StateOf) -> bool:
+    """Whether files of an entry are to be seen by its one link, and that leads to no generation."""
+    states = (state_of(f"{entry.address}/{name}") for name in file_names(entry))
+    return any(state.is_shown and not state.generation for state in states)
+
+
 def judge_publication(entry: Entry, state_of: StateOf) -> Iterator[Diagnostic]:
     """Demand that all files of an entry come into sight as the spec asks, and none in another way."""
+    if is_out_of_sight(entry, state_of):
+        message = f"{entry.address} has no file to be seen: {LINK_NAME} leads to no generation beside it"
+        yield finding("publication", message, str(entry.address), "`certgen plan` says what would become of it")
+        return
     states = {name: state_of(f"{entry.address}/{name}") for name in file_names(entry)}
     present = {name: state for name, state in states.items() if state.kind is FileKind.FILE}
     in_force = state_of(f"{entry.address}/{LINK_NAME}").generation

@@ -21,7 +21,9 @@ HELP: Final = """Write manifests for cert-manager and trust-manager.
 A cluster that applies them makes a PKI of its own, with new keys, and renews
 it. What cert-manager cannot say is a warning.
 """
-OPTIONS: Final = (Option("namespace", "NAME", "The namespace of all; default: the spec's name."),)
+OPTIONS: Final = (
+    Option("namespace", "NAME", "The namespace of all; default: that of the spec's `exports`, or its name."),
+)
 
 
 def export(bundle: Bundle, choices: Choices) -> Export:
@@ -29,12 +31,12 @@ def export(bundle: Bundle, choices: Choices) -> Export:
 
     Args:
         bundle: what the spec describes, without errors.
-        choices: `namespace`, or that of the spec's name.
+        choices: `namespace`; by default that of the spec, or that of the spec's name.
 
     Raises:
         CertgenError: the namespace cannot be one.
     """
-    names = Names(bundle.name, find_namespace(bundle.name, choices.get("namespace")))
+    names = Names(bundle.name, find_namespace(bundle, choices.get("namespace")))
     facts = Facts(bundle, names, find_terms(bundle), agreed_urls(bundle), trust_sets(bundle))
     manifests = [*_of_entries(facts), *_of_trust(facts)]
     body = {"namespace": names.namespace, "manifests": manifests}

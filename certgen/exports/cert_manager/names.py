@@ -10,7 +10,7 @@ from typing import Final
 
 from certgen.diagnostics import CertgenError, error
 from certgen.exports.names import label, object_name
-from certgen.model import Address, TrustAnchor
+from certgen.model import Address, Bundle, TrustAnchor
 
 LONGEST_NAME: Final = 253
 """Characters of an object's name."""
@@ -20,13 +20,18 @@ LONGEST_LABEL: Final = 63
 _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.ASCII)
 
 
-def find_namespace(spec: str, chosen: str | None) -> str:
-    """Give the namespace: the one that was chosen, or that of the spec's name.
+def find_namespace(bundle: Bundle, chosen: str | None) -> str:
+    """Give the namespace: the one that was chosen, or the spec's, or that of the spec's name.
+
+    Args:
+        bundle: what the spec describes.
+        chosen: by whoever exports; None where nobody has.
 
     Raises:
         CertgenError: it is not the name of one.
     """
-    namespace = label(spec) if chosen is None else chosen
+    asked = bundle.namespace if chosen is None else chosen
+    namespace = label(bundle.name) if asked is None else asked
     if not _LABEL.fullmatch(namespace) or len(namespace) > LONGEST_LABEL:
         message = f"`{namespace}` cannot be a namespace, which is up to {LONGEST_LABEL} of a-z, 0-9 and inner `-`"
         raise CertgenError([error("bad-namespace", message, help="name one with `--namespace`", where="--namespace")])
