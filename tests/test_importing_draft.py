@@ -13,6 +13,7 @@ from certgen.importing.draft import (
     entry_name,
     merged,
     named,
+    of_other_issuers,
     remark,
     spec_fields,
     subject_of,
@@ -108,6 +109,29 @@ def test_an_issuer_that_nobody_has_is_not_named_and_neither_is_an_end_entity() -
     drafts = [Draft(CA, "a", subject="CN=a"), Draft(CA, "b", subject="CN=b"), Draft(SERVERS, "api", subject="CN=api")]
     strangers = [Draft(CLIENTS, "a", issuer="CN=nobody"), Draft(CLIENTS, "b", issuer="CN=api")]
     assert spec_fields(named([*drafts, *strangers]))["clients"] == {"a": {}, "b": {}}
+
+
+def others(*drafts: Draft) -> list[tuple[str | None, str]]:
+    return [(item.where, item.message) for item in of_other_issuers(named(drafts)) if item.code == "other-issuer"]
+
+
+def test_who_gets_another_issuer_than_he_names_is_told() -> None:
+    root = Draft(CA, "root", subject="CN=Root")
+    assert others(root, Draft(SERVERS, "api", issuer="CN=Root"), Draft(SERVERS, "web")) == []
+    assert others(root, Draft(SERVERS, "api", issuer="CN=Gone")) == [
+        ("servers/api", "servers/api: `CN=Gone` is not among what is imported, and so cas/root issues it")
+    ]
+
+
+def test_a_ca_whose_issuer_is_not_there_is_a_root_and_that_is_told() -> None:
+    root, sub = Draft(CA, "root", subject="CN=Root"), Draft(CA, "sub", subject="CN=Sub", issuer="CN=Gone")
+    expected = [("cas/sub", "cas/sub: `CN=Gone` is not among what is imported, and so it is a root")]
+    assert others(sub) == others(root, sub) == expected
+
+
+def test_of_several_cas_one_has_to_be_named_and_the_check_of_the_spec_says_so() -> None:
+    cas = (Draft(CA, "a", subject="CN=a"), Draft(CA, "b", subject="CN=b"))
+    assert others(*cas, Draft(SERVERS, "api", issuer="CN=Gone")) == []
 
 
 def test_a_common_name_that_the_entry_has_already_is_not_said_again() -> None:

@@ -45,6 +45,16 @@ def test_a_field_is_left_out_and_told_with_the_reason() -> None:
     )
 
 
+def test_what_is_there_stays_and_of_what_is_only_described_nothing_is_there() -> None:
+    long = {"common_name": "x" * 65}
+    given = {"version": 1, "cas": {"ca": {}}, "clients": {"app": long, "web": long}}
+    _, _, remarks = fit(given, load, {"clients/app"})
+    assert {remark.where: remark.help for remark in remarks} == {
+        "clients/app": "what is there stays as it is until it is due, or its entry is edited",
+        "clients/web": "look whether it is needed",
+    }
+
+
 def test_of_a_list_only_the_wrong_items_go() -> None:
     sans = ["a b", "a.example", "x..y", "b.example", "under score"]
     fields, remarks = fitted(servers={"api": {"sans": sans}})

@@ -35,7 +35,7 @@ def import_(sources: tuple[Path, ...], spec: Path, output: Path, **options: Any)
     """
     screen = Screen.of(options)
     from certgen.adopting import Found, adopt, refuse_tree
-    from certgen.importing.draft import named, spec_fields, with_authority
+    from certgen.importing.draft import named, of_other_issuers, spec_fields, with_authority
     from certgen.importing.fitting import fit
     from certgen.importing.writing import write_spec
     from certgen.loading import load_text
@@ -45,13 +45,15 @@ def import_(sources: tuple[Path, ...], spec: Path, output: Path, **options: Any)
         collected = _collected(sources)
         entries = named(with_authority(collected.drafts))
         _refuse_spec(spec)
-        fields, loaded, left_out = fit(spec_fields(entries), lambda fields: load_text(spec, write_spec(fields)))
-        refuse_tree(output / loaded.bundle.name)
         found = {
             address: Found(draft.certificate, draft.private_key)
             for address, draft in entries.items()
             if draft.certificate is not None
         }
+        fields, loaded, left_out = fit(
+            spec_fields(entries), lambda fields: load_text(spec, write_spec(fields)), set(map(str, found))
+        )
+        refuse_tree(output / loaded.bundle.name)
         create_file(spec, write_spec(fields))
         try:
             notes = adopt(loaded.bundle, found, output / loaded.bundle.name) if found else ()
@@ -60,7 +62,8 @@ def import_(sources: tuple[Path, ...], spec: Path, output: Path, **options: Any)
             raise
     except CertgenError as reason:
         screen.fail("import", reason.diagnostics)
-    _tell(screen, loaded, spec, len(found), (*collected.remarks, *left_out, *loaded.warnings, *notes))
+    remarks = (*collected.remarks, *of_other_issuers(entries), *left_out)
+    _tell(screen, loaded, spec, len(found), (*remarks, *loaded.warnings, *notes))
 
 
 def _refuse_spec(spec: Path) -> None:

@@ -14,6 +14,7 @@ from certgen.spec.fields import is_device
 
 LONGEST_NAME: Final = 63
 """Characters that the name of an entry may have."""
+_GIVE: Final = "mend its `issuer`, or give that CA too"
 _LABEL: Final = re.compile(r"[^a-z0-9._-]+")
 
 
@@ -130,6 +131,29 @@ def with_authority(drafts: Sequence[Draft]) -> tuple[Draft, ...]:
         draft if draft.section is Section.CAS or draft.issuer is not None else replace(draft, issuer=only)
         for draft in drafts
     )
+
+
+def of_other_issuers(entries: Mapping[Address, Draft]) -> tuple[Diagnostic, ...]:
+    """Say of each entry whose issuer is none of the CAs, and is not missed either, who issues it instead.
+
+    Args:
+        entries: by their names.
+    """
+    authorities = {draft.subject: address for address, draft in entries.items() if draft.section is Section.CAS}
+    only = next(iter(authorities.values())) if len(authorities) == 1 else None
+    return tuple(
+        remark("other-issuer", _of_other_issuer(address, draft.issuer, only), _GIVE, str(address))
+        for address, draft in entries.items()
+        if draft.issuer is not None
+        and draft.issuer not in authorities
+        # One of several CAs has to be named: of who names another, that is said where the spec is checked.
+        and (address.section is Section.CAS or only is not None)
+    )
+
+
+def _of_other_issuer(address: Address, issuer: str, only: Address | None) -> str:
+    instead = "it is a root" if address.section is Section.CAS else f"{only} issues it"
+    return f"{address}: `{issuer}` is not among what is imported, and so {instead}"
 
 
 def remark(code: str, message: str, help_: str, where: str) -> Diagnostic:

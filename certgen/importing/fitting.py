@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from certgen.diagnostics import CertgenError, Diagnostic, Severity
@@ -13,16 +14,18 @@ _T = TypeVar("_T")
 _FIELD: Final = 3
 """Steps of a route to a field of an entry: section, name, field."""
 _STAYS: Final = "what is there stays as it is until it is due, or its entry is edited"
+_GOES: Final = "look whether it is needed"
 
 
 def fit(
-    fields: dict[str, Any], load: Callable[[dict[str, Any]], _T]
+    fields: dict[str, Any], load: Callable[[dict[str, Any]], _T], adopted: Container[str] = ()
 ) -> tuple[dict[str, Any], _T, tuple[Diagnostic, ...]]:
     """Leave out of a spec what it may not say.
 
     Args:
         fields: the whole spec.
         load: reads and checks it.
+        adopted: the addresses of entries with a certificate.
 
     Returns:
         The spec that is valid, what was read, and a warning for each part that was left out.
@@ -42,7 +45,7 @@ def fit(
             told = _each(fitting, errors, _fit_field) or _each(fitting, errors, _leave_out_entry)
             if not told:
                 raise
-            remarks += told
+            remarks += [item if item.where in adopted else _of_description(item) for item in told]
 
 
 def _each(
@@ -109,6 +112,11 @@ def _entry(fields: dict[str, Any], fault: Diagnostic) -> dict[str, Any] | None:
     section, name = (*(fault.route or ()), "", "")[:2]
     entry = fields[str(section)].get(str(name)) if isinstance(fields.get(str(section)), dict) else None
     return entry if isinstance(entry, dict) else None
+
+
+def _of_description(remark: Diagnostic) -> Diagnostic:
+    """Say of an entry of which there is nothing yet that what is left out is gone."""
+    return replace(remark, help=_GOES) if remark.help == _STAYS else remark
 
 
 def _place(fault: Diagnostic) -> list[str]:
