@@ -1,5 +1,6 @@
 """certgen as a program: typed and waited for, started and left to run beside others, or many at the same moment."""
 
+import atexit
 import fcntl
 import json
 import os
@@ -11,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from textwrap import dedent
 from types import TracebackType
@@ -66,7 +68,10 @@ class Shop:
         """Type a command and wait for its end; whatever it is asked, it ends without a traceback.
 
         before: words before the command, such as another program's that starts it.
+        env: variables beside the ordinary ones; with them, or with words before, Python starts anew.
         """
+        if not before and env is None:
+            return crowd().run(Case(self.folder, arguments))[0]
         began = time.monotonic()
         done = subprocess.run(
             [*before, *COMMAND, *arguments],
@@ -128,8 +133,10 @@ class Case:
     """A command that is typed in a folder, with variables beside the usual ones."""
 
     folder: Path
-    arguments: tuple[str, ...]
+    arguments: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
+    content: bytes = b""
+    """What stands on its standard input."""
 
 
 class Crowd:
@@ -157,7 +164,9 @@ class Crowd:
         """Run all at the same moment, and demand that none ends with a traceback."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        line = json.dumps([[str(case.folder), case.arguments, dict(case.env)] for case in cases])
+        line = json.dumps(
+            [[str(case.folder), list(case.arguments), dict(case.env), case.content.decode("latin-1")] for case in cases]
+        )
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
         answers = [Ran(*answer) for answer in json.loads(self._process.stdout.readline())]
@@ -165,6 +174,14 @@ class Crowd:
             assert "Traceback" not in ran.out + ran.err, (case.arguments, ran.err)
             assert ran.code >= 0, (case.arguments, ran)
         return answers
+
+
+@cache
+def crowd() -> Crowd:
+    """Give the crowd of all tests of this process; it is there from the first command on, and ends with the process."""
+    started = Crowd()
+    atexit.register(started.__exit__, None, None, None)
+    return started.__enter__()
 
 
 # One that is slow

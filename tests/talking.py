@@ -15,6 +15,7 @@ from pathlib import Path
 
 from programs import Running, free_port, running
 from proving import NOW, Ran, compiled
+from runs import Case, crowd
 
 PROGRAM = Path(sys.executable).with_name("certgen")
 ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8", "COLUMNS": "80"}
@@ -54,7 +55,14 @@ class World:
         return self.folder / "elsewhere" / "shop"
 
     def run(self, *arguments: str | Path, env: Mapping[str, str] | None = None, umask: int = -1) -> Ran:
-        """Run the program in the folder; whatever it is asked, it ends with 0, 1 or 2 and without a traceback."""
+        """Run the program in the folder; whatever it is asked, it ends with 0, 1 or 2 and without a traceback.
+
+        env: variables beside the ordinary ones; with them, or with a umask, Python starts anew.
+        """
+        if env is None and umask == -1:
+            one = crowd().run(Case(self.folder, [str(argument) for argument in arguments]))[0]
+            assert one.code in {0, 1, 2}, one
+            return Ran(one.code, one.out, one.err)
         done = subprocess.run(
             [PROGRAM, *arguments],
             cwd=self.folder,

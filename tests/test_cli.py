@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from grounds import EVERY
+from runs import Case, crowd
 from smuggling import obeyed
 from terminals import on_terminal
 
@@ -62,6 +63,17 @@ class Ran:
         return re.findall(r"^(?:error|warning|note)\[([a-z0-9-]+)\]", self.err, re.MULTILINE)
 
 
+def checked(ran: Ran) -> Ran:
+    assert "Traceback" not in ran.out + ran.err, ran.err
+    assert ran.code in {0, 1, 2}, ran
+    return ran
+
+
+def in_processes_of_their_own(cases: Iterable[Case]) -> list[Ran]:
+    answers = [answer for case in cases for answer in crowd().run(case)]
+    return [Ran(answer.code, answer.out, answer.err) for answer in answers]
+
+
 class Shop:
     """A folder in which the program is run."""
 
@@ -80,20 +92,22 @@ class Shop:
         path.write_text(path.read_text().replace(old, new))
 
     def run(self, *arguments: str, env: Mapping[str, str] | None = None, content: bytes = b"") -> Ran:
-        """Run the program; whatever it is asked, it gives one of three exit codes and no traceback."""
+        """Run the program; whatever it is asked, it gives one of three exit codes and no traceback.
+
+        env: variables beside the ordinary ones; with them Python starts anew.
+        """
+        if env is None:
+            return checked(in_processes_of_their_own([Case(self.folder, arguments, content=content)])[0])
         done = subprocess.run(
             [PROGRAM, *arguments],
             cwd=self.folder,
-            env={**ENVIRONMENT, **(env or {})},
+            env={**ENVIRONMENT, **env},
             input=content,
             capture_output=True,
             timeout=60,
             check=False,
         )
-        ran = Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
-        assert "Traceback" not in ran.out + ran.err, ran.err
-        assert ran.code in {0, 1, 2}, ran
-        return ran
+        return checked(Ran(done.returncode, done.stdout.decode(), done.stderr.decode()))
 
     def refused(self, *arguments: str) -> Ran:
         """Demand exit 2, an error on standard error, and nothing on standard output."""
@@ -943,45 +957,6 @@ def test_a_file_name_that_a_terminal_would_obey_is_escaped(empty: Shop) -> None:
 # Hostile input
 
 
-DRIVER = """
-import json, os, signal, sys, tempfile, traceback
-import certgen.cli.commands, certgen.inspection, certgen.pipeline, certgen.report.diagnostics, certgen.report.json_v1
-import certgen.report.plan, certgen.verify.audit
-from certgen.cli import main
-
-answers = []
-for folder, arguments in json.load(sys.stdin):
-    files = [tempfile.TemporaryFile() for _ in range(2)]
-    child = os.fork()
-    if not child:
-        code = 70
-        try:
-            signal.alarm(30)
-            os.chdir(folder)
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-            for number, file in enumerate(files, 1):
-                os.dup2(file.fileno(), number)
-            sys.argv = ["certgen", *arguments]
-            main()
-            code = 0
-        except SystemExit as reason:
-            code = reason.code if isinstance(reason.code, int) else 0 if reason.code is None else 1
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    texts = []
-    for file in files:
-        file.seek(0)
-        texts.append(file.read().decode("utf-8", "replace"))
-    answers.append([code, *texts])
-json.dump(answers, sys.stdout)
-"""
-"""Runs the program's entry point many times, each in a process of its own, without paying for the start each time."""
-
 VALUES = (
     "", "~", "[]", "{}", "[[[[]]]]", "{a: {b: c}}", "1e999", "-1", "0", "99999999999", "*x", "&a [*a]", "!!python/x y",
     "🙂", "a" * 5000, "../../../etc/passwd", "/etc/passwd", "/dev/zero", "x.pem", "0000-00-00T00:00:00Z",
@@ -1013,37 +988,23 @@ WORDS = (
 )  # fmt: skip
 
 
-Cases = list[tuple[str, list[str]]]
-"""Folders, each with the arguments of a run in it."""
-
-
-def in_processes_of_their_own(cases: Cases) -> list[Ran]:
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER],
-        input=json.dumps(cases).encode(),
-        env=ENVIRONMENT,
-        capture_output=True,
-        timeout=300,
-        check=True,
-    )
-    answers = [Ran(*answer) for answer in json.loads(done.stdout)]
-    assert len(answers) == len(cases)
-    return answers
-
-
-def faults(cases: Cases, answers: list[Ran]) -> list[tuple[list[str], int, str]]:
+def faults(cases: Sequence[Case], answers: list[Ran]) -> list[tuple[list[str], int, str]]:
     """List the runs that ended otherwise than by an exit code of the design, with their last words."""
     return [
-        ([argument[:40] for argument in arguments], answer.code, (answer.err.strip().splitlines() or [""])[-1][:80])
-        for (_, arguments), answer in zip(cases, answers, strict=True)
+        (
+            [argument[:40] for argument in case.arguments],
+            answer.code,
+            (answer.err.strip().splitlines() or [""])[-1][:80],
+        )
+        for case, answer in zip(cases, answers, strict=True)
         if answer.code not in {0, 1, 2} or "Traceback" in answer.out + answer.err
     ]
 
 
-def hostile_cases(folder: Path, tree: Path) -> Cases:
+def hostile_cases(folder: Path, tree: Path) -> list[Case]:
     """Two hundred runs: hostile fields, hostile files, hostile arguments; the same at every run of the tests."""
     chance = random.Random(20261123)  # noqa: S311 - repeatable is what it has to be
-    cases: Cases = []
+    cases: list[Case] = []
     for number in range(110):
         lines = [
             f"    {field}: {chance.choice(VALUES)}" for field in chance.sample(FIELDS, chance.choice((1, 1, 1, 2, 3)))
@@ -1056,14 +1017,14 @@ def hostile_cases(folder: Path, tree: Path) -> Cases:
         command = chance.choice(
             (["apply"], ["apply", "--json"], ["plan", "--color", "always"], ["validate"], ["verify"])
         )
-        cases.append((str(folder), [*command, f"f{number}.yaml"]))
+        cases.append(Case(folder, [*command, f"f{number}.yaml"]))
     for number, content in enumerate(WHOLE):
         (folder / f"w{number}.yaml").write_bytes(content)
-        cases.append((str(folder), [chance.choice(("validate", "plan", "apply", "inspect")), f"w{number}.yaml"]))
+        cases.append(Case(folder, [chance.choice(("validate", "plan", "apply", "inspect")), f"w{number}.yaml"]))
     for number in range(70):
         copy = shutil.copytree(tree, folder / f"tree{number}")
         word = chance.choice(("plan", "apply", "verify", "inspect", "validate", "inspect"))
-        cases.append((str(copy), [word, *chance.sample(WORDS, chance.randint(1, 4))]))
+        cases.append(Case(copy, [word, *chance.sample(WORDS, chance.randint(1, 4))]))
     return cases
 
 
@@ -1075,9 +1036,9 @@ def test_two_hundred_hostile_runs_end_with_an_exit_code_and_no_traceback(tmp_pat
     assert {answer.code for answer in answers} >= {0, 1, 2}
     assert faults(cases, answers) == []
     garbled = [
-        arguments
-        for (_, arguments), answer in zip(cases, answers, strict=True)
-        if "always" not in arguments and "\x1b" in answer.out + answer.err
+        case.arguments
+        for case, answer in zip(cases, answers, strict=True)
+        if "always" not in case.arguments and "\x1b" in answer.out + answer.err
     ]
     assert garbled == []
 
@@ -1110,7 +1071,7 @@ def test_a_value_of_the_wrong_kind_is_told_wherever_it_stands(tmp_path: Path, va
     )
     for name, text in texts.items():
         (tmp_path / f"{name}.yaml").write_text(text)
-    cases = [(str(tmp_path), ["validate", f"{name}.yaml"]) for name in texts]
+    cases = [Case(tmp_path, ["validate", f"{name}.yaml"]) for name in texts]
     answers = in_processes_of_their_own(cases)
     assert len(answers) > 20
     assert faults(cases, answers) == []
@@ -1138,7 +1099,7 @@ def test_times_at_the_edge_of_the_calendar_end_with_an_exit_code(tmp_path: Path,
             f"{head}{section}:\n  x: {{{term}SANS}}\n".replace("SANS", ", sans: a.test" if section == "servers" else "")
         )
     cases = [
-        (str(tmp_path), [*command, f"t{number}.yaml"])
+        Case(tmp_path, [*command, f"t{number}.yaml"])
         for number in range(len(terms))
         for command in (
             ["apply"],

@@ -336,7 +336,12 @@ print("reading", flush=True)
 looks, seen = 0, set()
 while not (folder.parent / "stop").exists():
     now = folder / os.readlink(folder / "..data")
-    certificate, key, both = ((now / name).read_bytes() for name in ("cert.pem", "key.pem", "combined.pem"))
+    try:
+        certificate, key, both = ((now / name).read_bytes() for name in ("cert.pem", "key.pem", "combined.pem"))
+    except FileNotFoundError:
+        # Two changes came meanwhile.
+        assert os.readlink(folder / "..data") != now.name
+        continue
     public = x509.load_pem_x509_certificates(certificate)[0].public_key().public_bytes(*SPKI)
     assert public == load_pem_private_key(key, None).public_key().public_bytes(*SPKI)
     assert both == certificate + key

@@ -1,36 +1,40 @@
-"""A program that runs many certgen commands at once, each in a process of its own, and pays for the start but once.
+"""A program that runs certgen commands, each in a process of its own, and pays for the start but once.
 
-Each line of standard input is a JSON list of [folder, arguments, variables]; all of a line start at the same moment,
-and a line of [exit code, standard output, standard error, seconds] answers it.
+Each line of standard input is a JSON list of [folder, arguments, variables, standard input]; all of a line start at the
+same moment, and a line of [exit code, standard output, standard error, seconds] answers it.
 """
 
 import gc
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
 import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack
+from importlib import import_module
+from pkgutil import walk_packages
 from typing import IO
 
 import pace
 
-import certgen.cli.commands
-import certgen.pipeline
-import certgen.report.diagnostics
-import certgen.report.json_v1
-import certgen.report.plan
-import certgen.verify.audit  # noqa: F401 - as above
+import certgen
 from certgen.cli import main
 
-Case = tuple[str, list[str], dict[str, str]]
+Case = tuple[str, list[str], dict[str, str], str]
 Answer = tuple[int, str, str, float]
+PATIENCE = 120
+"""Seconds after which a command that does not end is ended."""
 
 
 def serve() -> None:
     """Answer line by line."""
+    for module in walk_packages(certgen.__path__, "certgen."):
+        # What pytest loads is no part of the program, and `__main__` is the program.
+        if not module.name.startswith(("certgen.pytest_plugin", "certgen.testing", "certgen.__main__")):
+            import_module(module.name)
     gc.freeze()
     for line in sys.stdin:
         sys.stdout.write(json.dumps(run_at_once(json.loads(line))) + "\n")
@@ -66,9 +70,13 @@ def run_here(case: Case, streams: Sequence[IO[bytes]]) -> None:
     """Be a command, and end."""
     code = 70
     try:
-        folder, arguments, variables = case
+        signal.alarm(PATIENCE)
+        folder, arguments, variables, content = case
         os.chdir(folder)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        with tempfile.TemporaryFile() as given:
+            given.write(content.encode("latin-1"))
+            given.seek(0)
+            os.dup2(given.fileno(), 0)
         for number, stream in enumerate(streams, 1):
             os.dup2(stream.fileno(), number)
         os.environ.update(variables)
