@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from hostile import SECONDS, Answer, Spot, look, release, typed, user
+from samples import EVERY
 from scene import key_id, key_of_file, load
 
 from certgen.pipeline import apply_specs, load_specs
@@ -23,8 +24,6 @@ servers:
 clients:
   app: {snippets: [go]}
 """
-EVERY = os.environ.get("CERTGEN_HOSTILE") == "all"
-"""Whether to try what an ordinary run leaves out."""
 COMPLETE = "all of it"
 
 

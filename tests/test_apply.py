@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from faults import Disk, KilledError
+from samples import EVERY
 from scene import NOW, Scene, key_id, key_of_file, load, says, take_snapshot, verify_in_process
 
 from certgen.diagnostics import CertgenError
@@ -262,8 +263,8 @@ class Trial:
 
     def faults(self, code: int = errno.ENOSPC, *, kill: bool = False) -> Iterator[tuple[Scene, Disk, str]]:
         """Give, for each call, the tree after the failed run, the disk, and the code of the error that was raised."""
-        for number in itertools.count(1):
-            scene = self._copy(number)
+        for number in itertools.count(1, 1 if EVERY else 2):
+            scene = self._copy()
             disk = Disk(number, code, kill=kill)
             raised = ""
             with self._patch.context() as patch:
@@ -281,9 +282,9 @@ class Trial:
                 return
             yield scene, disk, raised
 
-    def _copy(self, number: int) -> Scene:
-        shutil.rmtree(self._folder / str(number - 1), ignore_errors=True)
-        return Scene(Path(shutil.copytree(self._start.folder, self._folder / str(number))))
+    def _copy(self) -> Scene:
+        shutil.rmtree(self._folder / "trial", ignore_errors=True)
+        return Scene(Path(shutil.copytree(self._start.folder, self._folder / "trial")))
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from grounds import EVERY
 from runs import Case, crowd
+from samples import EVERY
 from smuggling import obeyed
 from terminals import on_terminal
 

@@ -214,7 +214,7 @@ def test_a_terminal_gets_no_colour_where_it_is_not_wanted(settled: World) -> Non
     assert "\x1b" in settled.run("prove", "shop.yaml", "--color", "always").out
 
 
-FLEET = 18
+FLEET = 12
 
 
 @pytest.fixture(scope="session")
@@ -229,7 +229,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> World:
 def test_a_long_proof_shows_a_bar_on_a_terminal_and_clears_it_away(fleet: World) -> None:
     code, text = on_terminal(fleet.folder, "prove", "shop.yaml", "--color", "never")
     assert code == 0
-    assert re.search(r"handshakes .* \d+/432 ", ANSI.sub("", text))
+    assert re.search(r"handshakes .* \d+/216 ", ANSI.sub("", text))
     page = text.rpartition("\x1b")[2]
     assert "handshakes, all as expected" in page
     assert "gets in " in page

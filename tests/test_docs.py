@@ -1,17 +1,15 @@
 """The pages for people say what the program does: its commands, its options, its codes, its first session."""
 
 import ast
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 import pytest
+from runs import Case, crowd
 
 from certgen.pipeline import load_specs
 
@@ -19,16 +17,12 @@ REPOSITORY = Path(__file__).parent.parent
 PACKAGE = REPOSITORY / "certgen"
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 DIAGNOSTICS = REPOSITORY / "docs" / "diagnostics.md"
-PROGRAM = Path(sys.executable).with_name("certgen")
-ENVIRONMENT = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8", "COLUMNS": "120"}
 CODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 def run(*arguments: str, folder: Path = REPOSITORY) -> str:
-    done = subprocess.run(
-        [PROGRAM, *arguments], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=60
-    )
-    return done.stdout + done.stderr
+    (ran,) = crowd().run(Case(folder, arguments, {"COLUMNS": "120"}))
+    return ran.out + ran.err
 
 
 @cache

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from grounds import EVERY
 from once import made_once
 from programs.finding import require
 from proving import Ran
+from samples import EVERY
 
 ROOT = Path(__file__).parent.parent
 SPEC = """\

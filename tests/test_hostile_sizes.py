@@ -9,7 +9,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
-from grounds import EVERY, Ground, assert_settled, compiled_folder, ground_of
+from grounds import Ground, assert_settled, compiled_folder, ground_of
+from samples import EVERY
 from scene import load
 
 MEGABYTE = 1024 * 1024

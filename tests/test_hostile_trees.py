@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from faults import Disk
-from grounds import EVERY, Ground, assert_readers_only_read, assert_settled, compiled_folder, ground_of, own
+from grounds import Ground, assert_readers_only_read, assert_settled, compiled_folder, ground_of, own
 from hostile import (
     PLANTS,
     Answer,
@@ -27,6 +27,7 @@ from hostile import (
     require_root,
     typed,
 )
+from samples import EVERY
 
 FOLDERS = (
     ".", "shop", "shop/cas", "shop/cas/ca", "shop/servers", "shop/servers/api", "shop/clients/app",

@@ -47,7 +47,7 @@ def test_a_field_is_left_out_and_told_with_the_reason() -> None:
 
 def test_what_is_there_stays_and_of_what_is_only_described_nothing_is_there() -> None:
     long = {"common_name": "x" * 65}
-    given = {"version": 1, "cas": {"ca": {}}, "clients": {"app": long, "web": long}}
+    given = {"version": 1, "cas": {"ca": {}}, "clients": {"app": dict(long), "web": dict(long)}}
     _, _, remarks = fit(given, load, {"clients/app"})
     assert {remark.where: remark.help for remark in remarks} == {
         "clients/app": "what is there stays as it is until it is due, or its entry is edited",

@@ -27,6 +27,7 @@ from proving import (
     key_pem,
     pairs,
 )
+from samples import EVERY
 from scene import Snapshot, take_snapshot
 
 from certgen.prove.parties import _is_unknown
@@ -39,6 +40,7 @@ from certgen.store.tree import Tree
 from certgen.tree import FileState
 
 SPECS = Path(__file__).parent.parent / "specs"
+SLOW = {KeyAlgorithm.RSA_3072, KeyAlgorithm.RSA_4096}
 CLASSICAL = [algorithm for algorithm in KeyAlgorithm if not algorithm.is_post_quantum]
 SERVERS, CLIENTS = ("servers/api", "servers/web"), ("clients/checkout", "clients/reporting")
 
@@ -184,7 +186,7 @@ def test_names_of_every_kind_below_name_constraints(tmp_path: Path) -> None:
     assert ("servers/wildcard", "*.cluster.shop.example") in names
 
 
-@pytest.mark.parametrize("algorithm", CLASSICAL, ids=str)
+@pytest.mark.parametrize("algorithm", [one for one in CLASSICAL if EVERY or one not in SLOW], ids=str)
 def test_every_key_algorithm_that_ssl_knows(tmp_path: Path, algorithm: KeyAlgorithm) -> None:
     spec = f"""\
         version: 1
@@ -559,10 +561,10 @@ def test_no_handshake_leaves_this_process(untouched: Place, monkeypatch: pytest.
 # Time
 
 
-FLEET = 30
+FLEET = 30 if EVERY else 15
 
 
-def test_thirty_servers_and_thirty_clients_take_less_than_thirty_seconds(tmp_path: Path) -> None:
+def test_a_fleet_is_proven_in_a_second_for_each_server(tmp_path: Path) -> None:
     servers = "".join(f"  s{number}: {{sans: s{number}.shop.example}}\n" for number in range(FLEET))
     clients = "".join(f"  c{number}:\n" for number in range(FLEET))
     place = compiled(tmp_path / "shop", f"version: 1\nca: {{}}\nservers:\n{servers}clients:\n{clients}")
@@ -571,7 +573,7 @@ def test_thirty_servers_and_thirty_clients_take_less_than_thirty_seconds(tmp_pat
     took = time.monotonic() - began
     demand_proven(proof)
     assert len(getting_in(proof)) == FLEET * FLEET
-    assert took < 30
+    assert took < FLEET
 
 
 def test_a_fleet_is_read_once_and_not_for_every_handshake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

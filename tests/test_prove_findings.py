@@ -30,6 +30,7 @@ from proving import (
     put,
     swap,
 )
+from samples import one_in
 
 from certgen.diagnostics import CertgenError
 from certgen.prove.values import Judgement
@@ -367,7 +368,7 @@ def test_an_untouched_tree_is_proven(untouched: Place) -> None:
     assert (ran.code, ran.err, ran.spec["findings"], ran.spec["not_judged"]) == (0, "", [], [])
 
 
-@pytest.mark.parametrize("what", DAMAGES)
+@pytest.mark.parametrize("what", one_in(3, DAMAGES))
 def test_what_a_hand_has_broken_is_found_and_nothing_else_and_no_more_once_it_is_repaired(
     place: Place, twin: Place, untouched: Place, what: str
 ) -> None:
@@ -388,7 +389,7 @@ def test_what_a_hand_has_broken_is_found_and_nothing_else_and_no_more_once_it_is
     assert place.run().code == 0
 
 
-@pytest.mark.parametrize("what", DAMAGES)
+@pytest.mark.parametrize("what", one_in(3, DAMAGES, 1))
 def test_certgen_apply_mends_what_a_finding_says_that_it_mends(place: Place, twin: Place, what: str) -> None:
     DAMAGES[what].hand(place, twin)
     help_ = " ".join(str(one["help"]) for one in place.run("--json").spec["findings"])

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from grounds import EVERY, Ground, compiled_folder, ground_of
+from grounds import Ground, compiled_folder, ground_of
 from leaks import DAMAGES, PASSPHRASE, Hunt, forms
 from said import Said, ask
+from samples import EVERY
 
 from certgen import observe
 from certgen.certificates import UnreadableError

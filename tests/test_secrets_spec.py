@@ -12,9 +12,9 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from foreign.hierarchy import make_ca
-from grounds import EVERY
 from leaks import DAMAGES, Hunt
 from said import Said, ask, ask_main
+from samples import EVERY, one_in
 
 from certgen.consumers.options import described_options
 from certgen.consumers.registry import consumer_names, options_model
@@ -155,7 +155,7 @@ def test_the_full_spec_has_every_field_of_the_language() -> None:
     assert fields - steps == set()
 
 
-@pytest.mark.parametrize("route", list(routes(FULL)), ids=lambda route: "/".join(map(str, route)))
+@pytest.mark.parametrize("route", one_in(2, routes(FULL)), ids=lambda route: "/".join(map(str, route)))
 def test_a_key_in_any_field_is_not_quoted(folder: Path, route: Route) -> None:
     values = [KEY, KEY.replace("\n", " "), [KEY], {"x": KEY}, {KEY: "x"}, BODY] if EVERY else [KEY, {KEY: "x"}, BODY]
     for value in values:

@@ -18,10 +18,11 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from faults import Disk, KilledError
 from foreign.hierarchy import make_ca
-from grounds import EVERY, compiled_folder, ground_of
+from grounds import compiled_folder, ground_of
 from leaks import DAMAGES, PASSPHRASE, Hunt
 from pydantic import BaseModel
 from said import Said, ask, reports_of
+from samples import EVERY
 
 from certgen.certificates import UnreadableError, parse_private_key
 from certgen.diagnostics import CertgenError
