@@ -82,13 +82,13 @@ demo: .venv/.package
 	@$(call show,certgen prove specs/quickstart.yaml)
 
 test: .venv/.dev system-programs
-	@$(WITH_VENV) && pytest -q -n auto
+	@$(WITH_VENV) && pytest -q -n auto --dist worksteal
 	@$(MAKE) --no-print-directory wheel
 	@$(MAKE) --no-print-directory lowest
 
 # The same tests, and which lines and branches they reach: to count takes more than half of the time.
 coverage: .venv/.dev system-programs
-	@$(WITH_VENV) && pytest -q -n auto --cov
+	@$(WITH_VENV) && pytest -q -n auto --dist worksteal --cov
 
 # What the suite takes a sample of: every call at which a run can die or fail, and more specs, races, damage and power cuts.
 sweep: .venv/.dev system-programs

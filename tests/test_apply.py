@@ -263,7 +263,7 @@ class Trial:
 
     def faults(self, code: int = errno.ENOSPC, *, kill: bool = False) -> Iterator[tuple[Scene, Disk, str]]:
         """Give, for each call, the tree after the failed run, the disk, and the code of the error that was raised."""
-        for number in itertools.count(1, 1 if EVERY else 2):
+        for number in itertools.count(1, 1 if EVERY else 3):
             scene = self._copy()
             disk = Disk(number, code, kill=kill)
             raised = ""

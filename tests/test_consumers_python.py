@@ -587,7 +587,7 @@ class TestReload:
         shutil.copytree(shop.tree / "servers/open", folder)
         context, caller = imported(folder).server_context(folder), plain_client(shop.tree / "clients/checkout")
         whole, serial = (folder / name).read_bytes(), load(folder / "cert.pem").serial_number
-        for part in one_in(2, (0, 12, len(whole) // 3, len(whole) - 12), len(name)):
+        for part in one_in(3, (0, 12, len(whole) // 3, len(whole) - 12), len(name)):
             caplog.clear()
             (folder / name).write_bytes(whole[:part])
             found = [serial_of(Talk(context, caller).shake().client) for _ in range(2)]

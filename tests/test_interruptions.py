@@ -95,7 +95,7 @@ def test_a_run_that_is_interrupted_says_so_and_the_next_completes_it(
 ) -> None:
     shop = Shop(tmp_path / "shop", MANY)
     codes = []
-    for attempt in range(EXAMPLES or 3):
+    for attempt in range(EXAMPLES or 2):
         if attempt % 4 == 3:
             shutil.rmtree(shop.folder / "output", ignore_errors=True)
         codes.append(interrupt(shop, crowd, number, f"{SEED} {number.name} {attempt}", 6 if EXAMPLES else 1.2))
@@ -109,7 +109,7 @@ def test_a_run_is_interrupted_in_one_line_from_its_first_moment(
     crowd: Crowd, tmp_path: Path, number: signal.Signals
 ) -> None:
     shop = Shop(tmp_path / "shop", "version: 1\nca: {}\n")
-    for attempt in range(EXAMPLES or 3):
+    for attempt in range(EXAMPLES or 2):
         interrupt(shop, crowd, number, f"{SEED} {number.name} first {attempt}", 0.2)
 
 
