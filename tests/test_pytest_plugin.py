@@ -12,6 +12,7 @@ import pytest
 from once import made_once
 from programs.finding import require
 from proving import Ran
+from samples import one_in
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -219,7 +220,7 @@ TESTS = """\
 """
 
 
-@pytest.mark.parametrize("options", [(), ("-p", "no:cacheprovider"), ("-n", "2")], ids=["alone", "no cache", "xdist"])
+@pytest.mark.parametrize("options", one_in(2, [(), ("-p", "no:cacheprovider"), ("-n", "2")]), ids=" ".join)
 def test_the_tests_of_a_service_tell_who_gets_in(project: Project, options: tuple[str, ...]) -> None:
     project.write("certgen.yaml", SPEC)
     project.write("conftest.py", SERVICE)
@@ -268,10 +269,13 @@ def servers(ran: Ran) -> str:
 
 @pytest.mark.parametrize(
     ("file", "text"),
-    [
-        ("pytest.ini", "[pytest]\ncertgen_spec = tls/shop.yaml\n"),
-        ("pyproject.toml", '[tool.pytest.ini_options]\ncertgen_spec = "tls/shop.yaml"\n'),
-    ],
+    one_in(
+        2,
+        [
+            ("pyproject.toml", '[tool.pytest.ini_options]\ncertgen_spec = "tls/shop.yaml"\n'),
+            ("pytest.ini", "[pytest]\ncertgen_spec = tls/shop.yaml\n"),
+        ],
+    ),
 )
 def test_the_ini_option_names_a_spec_from_the_rootdir(project: Project, file: str, text: str) -> None:
     project.write("certgen.yaml", SPEC)
@@ -284,10 +288,16 @@ def test_the_ini_option_names_a_spec_from_the_rootdir(project: Project, file: st
 
 @pytest.mark.parametrize(
     "value",
-    ['"tls/shop.yaml"', 'Path("tls/shop.yaml")', 'Path(__file__).parent / "tls/shop.yaml"',
-     '{"version": 1, "ca": {}, "servers": {"shop": {"sans": ["localhost"]}}}'],
-    ids=["text", "path", "absolute", "mapping"],
-)  # fmt: skip
+    one_in(
+        3,
+        [
+            '"tls/shop.yaml"',
+            'Path("tls/shop.yaml")',
+            'Path(__file__).parent / "tls/shop.yaml"',
+            '{"version": 1, "ca": {}, "servers": {"shop": {"sans": ["localhost"]}}}',
+        ],
+    ),
+)
 def test_a_projects_own_fixture_gives_the_spec(project: Project, value: str) -> None:
     project.write("certgen.yaml", SPEC)
     project.write("tls/shop.yaml", SPEC.replace("api", "shop"))

@@ -106,6 +106,8 @@ def done_by(runs: list[dict[str, str]], action: str) -> Counter[str]:
     return Counter(address for run in runs for address, did in run.items() if did == action)
 
 
+TRIES = 5
+"""Of a control: a busy machine may let eight runs go one after the other."""
 FAST, SLOW = "as fast as they can", "with renames that take their time"
 ROUNDS = [(pace, number) for number in range(EXAMPLES or 1) for pace in ((FAST, SLOW) if EXAMPLES else (SLOW,))]
 
@@ -131,9 +133,14 @@ def test_eight_runs_at_once_do_what_one_would_do(tmp_path: Path, crowd: Crowd, p
 
 
 def test_without_the_lock_eight_runs_would_not(tmp_path: Path, crowd: Crowd) -> None:
-    contest = Contest(Shop(tmp_path / "shop", SPEC), crowd, {**delayed(SEED, 0.02), "CERTGEN_TEST_LOCKS": "ignored"})
-    with pytest.raises(AssertionError):
-        assert done_by(contest.let_loose(*[()] * 8), "issue") == dict.fromkeys(ALL, 1)
+    for number in range(TRIES):
+        env = {**delayed(f"{SEED} {number}", 0.02), "CERTGEN_TEST_LOCKS": "ignored"}
+        contest = Contest(Shop(tmp_path / str(number), SPEC), crowd, env)
+        try:
+            assert done_by(contest.let_loose(*[()] * 8), "issue") == dict.fromkeys(ALL, 1)
+        except AssertionError:
+            return
+    pytest.fail(f"{TRIES} times eight runs without a lock did what one would do")
 
 
 def test_eight_commands_that_are_typed_at_once_are_one(empty: Shop, crowd: Crowd) -> None:
@@ -248,7 +255,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 }
 
 
-@pytest.mark.parametrize("what", OPTIONS if EXAMPLES else ("first", "re-key of the root"))
+@pytest.mark.parametrize("what", OPTIONS if EXAMPLES else ("re-key of the root",))
 def test_readers_are_calm_at_every_step_of_a_writer(compiled: Path, crowd: Crowd, tmp_path: Path, what: str) -> None:
     shop = Shop(tmp_path / "shop", SPEC) if what == "first" else Shop(Path(shutil.copytree(compiled, tmp_path / "s")))
     gate = Gate(tmp_path / "gate")

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from grounds import Ground, compiled_folder, ground_of
 from leaks import DAMAGES, PASSPHRASE, Hunt, forms
 from said import Said, ask
-from samples import EVERY
+from samples import EVERY, one_in
 
 from certgen import observe
 from certgen.certificates import UnreadableError
@@ -79,7 +79,7 @@ def assert_silent(ground: Ground, path: Path, hunt: Hunt) -> None:
 # Keys of the tree, and keys where none belong
 
 
-@pytest.mark.parametrize(("place", "damage"), UNUSABLE)
+@pytest.mark.parametrize(("place", "damage"), one_in(2, UNUSABLE))
 def test_nothing_is_said_of_a_key_that_cannot_be_used(compiled: Path, place: str, damage: str) -> None:
     with ground_of(compiled, "renewal", os.geteuid()) as ground:
         pem = new_key()
@@ -89,7 +89,7 @@ def test_nothing_is_said_of_a_key_that_cannot_be_used(compiled: Path, place: str
         assert_silent(ground, path, hunt_for(pem, spoiled))
 
 
-@pytest.mark.parametrize(("place", "damage"), PASTED)
+@pytest.mark.parametrize(("place", "damage"), one_in(2, PASTED, 1))
 def test_nothing_is_said_of_a_key_that_was_pasted_into_another_file(compiled: Path, place: str, damage: str) -> None:
     with ground_of(compiled, "renewal", os.geteuid()) as ground:
         pem = new_key()

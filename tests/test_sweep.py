@@ -25,11 +25,11 @@ from sweep.wholeness import faults_at_once, faults_of_finished, lost_keys, touch
 
 SEED = 20260301
 KILLS = {
-    "first": 3,
+    "first": 2,
     "noop": 1,
     "renewal": 1,
-    "added": 2,
-    "removed": 2,
+    "added": 1,
+    "removed": 1,
     "rekey-entity": 1,
     "rekey-root": 2,
     "recovery": 1,
@@ -42,12 +42,12 @@ KILLS = {
     "unpublishing": 1,
 }
 FAILURES = {
-    "first": 3,
+    "first": 2,
     "noop": 1,
-    "renewal": 2,
+    "renewal": 1,
     "added": 2,
-    "removed": 2,
-    "rekey-entity": 2,
+    "removed": 1,
+    "rekey-entity": 1,
     "rekey-root": 1,
     "recovery": 1,
     "sealed": 1,
