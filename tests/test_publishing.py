@@ -254,6 +254,18 @@ def test_without_the_one_link_the_last_generation_is_found_again(shop: Shop) -> 
     demand_linked(shop)
 
 
+def test_one_link_that_leads_nowhere_hides_nothing_of_the_files_beside_it(shop: Shop) -> None:
+    web = shop.tree / "servers/web"
+    (web / "cert.pem").unlink()
+    (web / "cert.pem").symlink_to("..data/cert.pem")
+    (web / "key.pem").chmod(0o644)
+    found = [line for line in shop.judge("verify").err.splitlines() if line.startswith("error")]
+    assert found == [
+        "error[file-unreadable]: servers/web/cert.pem cannot be read: ..data leads to no generation beside it",
+        "error[key-mode]: servers/web/key.pem has mode 0644, asked is 0600",
+    ]
+
+
 @pytest.mark.parametrize("kind", ["a link elsewhere", "a folder", "a file"])
 def test_what_else_stands_in_place_of_the_one_link_is_left_alone(shop: Shop, kind: str) -> None:
     away, data = shop.folder / "away", api(shop) / "..data"

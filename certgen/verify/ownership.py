@@ -27,9 +27,10 @@ StateOf = Callable[[str], FileState]
 
 
 def is_out_of_sight(entry: Entry, state_of: StateOf) -> bool:
-    """Whether files of an entry are to be seen by its one link, and that leads to no generation."""
-    states = (state_of(f"{entry.address}/{name}") for name in file_names(entry))
-    return any(state.is_shown and not state.generation for state in states)
+    """Whether all files of an entry are to be seen by its one link, and that leads to no generation."""
+    states = [state_of(f"{entry.address}/{name}") for name in file_names(entry)]
+    is_lost = any(state.is_shown and not state.generation for state in states)
+    return is_lost and not any(state.kind is FileKind.FILE for state in states)
 
 
 def judge_publication(entry: Entry, state_of: StateOf) -> Iterator[Diagnostic]:
