@@ -83,8 +83,7 @@ demo: .venv/.package
 
 test: .venv/.dev system-programs
 	@$(WITH_VENV) && pytest -q -n auto --dist worksteal
-	@$(MAKE) --no-print-directory wheel
-	@$(MAKE) --no-print-directory lowest
+	@$(MAKE) --no-print-directory -j2 wheel lowest
 
 # The same tests, and which lines and branches they reach: to count takes more than half of the time.
 coverage: .venv/.dev system-programs
